@@ -35,7 +35,9 @@ TRANSACTIONS: tuple[str, ...] = (
 # Calls to somebody else's system: just before the first byte leaves, just after the answer is in.
 CALLS: tuple[str, ...] = ("rail.pay", "ticket.write", "callback.post")
 
-POINTS: tuple[str, ...] = tuple(f"{name}:{side}" for name in TRANSACTIONS + CALLS for side in ("before", "after"))
+POINTS: tuple[str, ...] = tuple(
+    f"{name}:{side}" for name in TRANSACTIONS + CALLS for side in ("before", "after")
+)
 
 _wanted = os.environ.get("HUB_CRASH_AT", "")
 _name, _, _count = _wanted.rpartition(":") if _wanted.count(":") == 2 else (_wanted, "", "1")

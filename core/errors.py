@@ -10,7 +10,9 @@ class HubError(Exception):
     `field_errors` maps a field's path (`payout.maxAmount`) to what is wrong there and how to mend it.
     """
 
-    def __init__(self, code: str, message: str, *, field_errors: dict[str, str] | None = None, **facts: object):
+    def __init__(
+        self, code: str, message: str, *, field_errors: dict[str, str] | None = None, **facts: object
+    ):
         super().__init__(message)
         self.code = code
         self.message = message

@@ -1,0 +1,1 @@
+"""A task: one question to people, with a deadline, a price and the schema of its answer."""

@@ -1,0 +1,167 @@
+"""The only place that commits. One `begin` is one transaction: state changes, their jobs (outbox rows) and their
+audit entries become true together, then the queue is nudged. Called by every action's caller: API, jobs, pages, CLI."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import CursorResult
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from core import crash
+from core.db.engine import Database
+from core.errors import Unavailable
+from core.outbox import rows
+from core.outbox.rows import Lease, NewJob
+
+log = logging.getLogger(__name__)
+
+Nudge = Callable[[list[NewJob]], Awaitable[None]]
+
+_open: ContextVar[str | None] = ContextVar("open_transaction", default=None)
+
+
+def refuse_open_transaction() -> None:
+    """Called before every network call: a transaction held across one would hold its locks for as long as a
+    stranger likes. Raises RuntimeError, because it is a bug of ours."""
+    name = _open.get()
+    if name is not None:
+        raise RuntimeError(f"network call inside the open transaction {name!r}")
+
+
+class Transaction:
+    """What an action writes through. `session` for the ORM, `execute` for the hot statements, `emit` for jobs."""
+
+    def __init__(self, name: str, session: AsyncSession, database: Database):
+        self.name = name
+        self.session = session
+        self.database = database
+        self.jobs: list[NewJob] = []
+        self._now_ms: int | None = None
+
+    @property
+    def dialect(self) -> str:
+        return self.database.dialect
+
+    async def connection(self) -> AsyncConnection:
+        return await self.session.connection()
+
+    async def execute(self, sql: str, parameters: Any = ()) -> CursorResult[Any]:
+        """One driver statement (`?` or `$1` by dialect); a list of tuples runs it for each."""
+        return await (await self.connection()).exec_driver_sql(sql, parameters)
+
+    async def now_ms(self) -> int:
+        """The database's clock, read once a transaction."""
+        if self._now_ms is None:
+            result = await self.execute(f"SELECT {self.database.now_sql}")
+            self._now_ms = int(result.scalar_one())
+        return self._now_ms
+
+    def emit(
+        self,
+        topic: str,
+        subject: str,
+        *,
+        body: dict[str, Any] | None = None,
+        delay: float = 0,
+        queue: str = "default",
+        key: str | None = None,
+    ) -> None:
+        """A job that becomes true with this commit. `delay` is in seconds on the database's clock; a second job
+        with the same `key` is dropped in silence, which is how a repeated action stays one job."""
+        self.jobs.append(NewJob.make(topic, subject, body=body, delay=delay, queue=queue, key=key))
+
+
+class UnitOfWork:
+    """Opens transactions on one database and nudges the queue after each commit."""
+
+    def __init__(self, database: Database, nudge: Nudge | None = None):
+        self.database = database
+        self.nudge = nudge
+
+    @contextlib.asynccontextmanager
+    async def begin(self, name: str) -> AsyncGenerator[Transaction]:
+        """One writing transaction, with the crash points `<name>:before` and `<name>:after`.
+        Raises Unavailable when the database is away; nothing is written then (a lost answer to COMMIT included:
+        callers carry keys that make a second try harmless)."""
+        if _open.get() is not None:
+            raise RuntimeError(f"transaction {name!r} inside {_open.get()!r}")
+        token = _open.set(name)
+        try:
+            async with (
+                _serialised(self.database),
+                AsyncSession(self.database.engine, expire_on_commit=False) as session,
+            ):
+                tx = Transaction(name, session, self.database)
+                with _away():
+                    yield tx
+                    await rows.insert(tx, tx.jobs)
+                    await session.flush()
+                    crash.reach(f"{name}:before")
+                    await session.commit()
+                crash.reach(f"{name}:after")
+        finally:
+            _open.reset(token)
+        await self._nudge([job for job in tx.jobs if job.delay_ms == 0])
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """A session for queries alone; on SQLite it does not take the writers' lock."""
+        async with self.database.engine.connect() as connection:
+            await connection.execution_options(reading=True)
+            with _away():
+                async with AsyncSession(connection, expire_on_commit=False) as session:
+                    yield session
+
+    @contextlib.asynccontextmanager
+    async def fenced(self, lease: Lease, name: str) -> AsyncGenerator[Transaction]:
+        """A transaction in the middle of a job: renews the lease, and raises LeaseLost when somebody else has it,
+        so that a process that slept past its lease writes nothing."""
+        async with self.begin(name) as tx:
+            await rows.renew(tx, lease)
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def finishing(self, lease: Lease, name: str) -> AsyncGenerator[Transaction]:
+        """The last transaction of a job: its effects and `done` become true together, or neither does."""
+        async with self.begin(name) as tx:
+            await rows.done(tx, lease)
+            yield tx
+
+    async def _nudge(self, jobs: list[NewJob]) -> None:
+        if not jobs or self.nudge is None:
+            return
+        try:
+            await self.nudge(jobs)
+        except Exception as error:  # noqa: BLE001 - the sweep finds what a lost nudge leaves behind
+            log.warning("nudge of %d jobs lost: %r", len(jobs), error)
+
+
+@contextlib.asynccontextmanager
+async def _serialised(database: Database) -> AsyncGenerator[None]:
+    if database.writer is None:
+        yield
+        return
+    async with database.writer:
+        yield
+
+
+@contextlib.contextmanager
+def _away() -> Any:
+    """Driver faults become Unavailable; constraint violations and our own errors pass unchanged."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout, ConnectionError) as error:
+        raise Unavailable(
+            "database_unavailable", "The database does not answer; nothing was changed"
+        ) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("database_unavailable", "The database connection broke") from error
+        raise

@@ -1,0 +1,51 @@
+"""The ledger: accounts with their running sums, and transfers that nobody can change. The triggers that add every
+transfer to both accounts and refuse UPDATE and DELETE are in the first migration, for both databases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, UtcDateTime
+
+
+class LedgerAccount(Base):
+    """`credits_msat - debits_msat` is the balance of what we owe (organisations, workers), its negative the balance
+    of what we own (rails). `floor_msat` is the least that `credits - debits` may be; None for no floor."""
+
+    __tablename__ = "ledger_accounts"
+    __table_args__ = (
+        CheckConstraint("floor_msat IS NULL OR credits_msat - debits_msat >= floor_msat", name="floor"),
+        CheckConstraint("debits_msat >= 0 AND credits_msat >= 0", name="sums"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    floor_msat: Mapped[int | None] = mapped_column(BigInteger)
+    debits_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    credits_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LedgerTransfer(Base):
+    """One movement: it takes `amount_msat` from `debit_account` and gives it to `credit_account`, so the books
+    sum to zero by form. `id` is made by the caller from what it is for (`payout:pay_…:settle`)."""
+
+    __tablename__ = "ledger_transfers"
+    __table_args__ = (
+        CheckConstraint("amount_msat > 0", name="amount"),
+        CheckConstraint("debit_account <> credit_account", name="two_sides"),
+        Index("ix_ledger_transfers_debit_account", "debit_account", "id"),
+        Index("ix_ledger_transfers_credit_account", "credit_account", "id"),
+        Index("ix_ledger_transfers_subject", "subject"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    debit_account: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"))
+    credit_account: Mapped[str] = mapped_column(ForeignKey("ledger_accounts.id"))
+    amount_msat: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

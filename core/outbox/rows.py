@@ -1,0 +1,135 @@
+"""Lease, renew, finish, postpone and bury outbox rows. Every comparison of time is made by the database's clock,
+every write behind a lease checks its token. Used by the unit of work and by `hub/jobs/run.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core import ids
+from core.db.base import to_json
+from core.db.hot import outbox_sql
+from core.errors import LeaseLost
+
+if TYPE_CHECKING:
+    from core.db.unit_of_work import Transaction
+
+LEASE_MS = 30_000
+QUEUES = ("default", "money")
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A row about to be written. `delay_ms` counts from the database's clock at the insert."""
+
+    id: str
+    queue: str
+    topic: str
+    subject: str
+    body: dict[str, Any]
+    key: str | None
+    delay_ms: int
+
+    @classmethod
+    def make(
+        cls,
+        topic: str,
+        subject: str,
+        *,
+        body: dict[str, Any] | None,
+        delay: float,
+        queue: str,
+        key: str | None,
+    ) -> NewJob:
+        if queue not in QUEUES:
+            raise ValueError(f"unknown queue {queue!r}")
+        return cls(
+            id=ids.new("job"),
+            queue=queue,
+            topic=topic,
+            subject=subject,
+            body=body or {},
+            key=key,
+            delay_ms=max(0, round(delay * 1000)),
+        )
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A job this process may work on until `until_ms` on the database's clock."""
+
+    id: str
+    token: int
+    topic: str
+    subject: str
+    body: dict[str, Any]
+    attempt: int
+    queue: str
+    until_ms: int
+    age_ms: int
+
+
+async def insert(tx: Transaction, jobs: list[NewJob]) -> None:
+    if jobs:
+        sql = outbox_sql(tx.dialect).insert
+        await tx.execute(
+            sql, [(j.id, j.queue, j.topic, j.subject, to_json(j.body), j.key, j.delay_ms) for j in jobs]
+        )
+
+
+async def lease(tx: Transaction, job_id: str, lease_ms: int = LEASE_MS) -> Lease | None:
+    """Take the job if it is due and nobody holds it; None when there is nothing to take."""
+    found = (await tx.execute(outbox_sql(tx.dialect).lease, (lease_ms, job_id))).first()
+    if found is None:
+        return None
+    token, queue, topic, subject, body, attempts, until, age = found
+    return Lease(
+        id=job_id,
+        token=token,
+        queue=queue,
+        topic=topic,
+        subject=subject,
+        body=msgspec.json.decode(body),
+        attempt=attempts,
+        until_ms=until,
+        age_ms=age,
+    )
+
+
+async def renew(tx: Transaction, lease: Lease, lease_ms: int = LEASE_MS) -> None:
+    await _owned(tx, outbox_sql(tx.dialect).renew, (lease_ms, lease.id, lease.token), lease)
+
+
+async def done(tx: Transaction, lease: Lease) -> None:
+    await _owned(tx, outbox_sql(tx.dialect).done, (lease.id, lease.token), lease)
+
+
+async def later(tx: Transaction, lease: Lease, *, delay: float, error: str | None) -> None:
+    """Give the job back; it is due again in `delay` seconds."""
+    await _owned(
+        tx, outbox_sql(tx.dialect).later, (round(delay * 1000), _cut(error), lease.id, lease.token), lease
+    )
+
+
+async def dead(tx: Transaction, lease: Lease, *, error: str) -> None:
+    """Stop trying. The row stays, with its last error, for the operator's redrive."""
+    await _owned(tx, outbox_sql(tx.dialect).dead, (_cut(error), lease.id, lease.token), lease)
+
+
+async def redrive(tx: Transaction, job_id: str) -> bool:
+    """Bring a dead job back, due now, attempts counted from zero. False when it is not dead."""
+    return (await tx.execute(outbox_sql(tx.dialect).redrive, (job_id,))).rowcount == 1
+
+
+async def due(tx: Transaction, queue: str, limit: int = 500) -> list[tuple[str, int]]:
+    """Ids and attempts of jobs that are due, or whose holder has gone, oldest first. The sweep's question."""
+    found = await tx.execute(outbox_sql(tx.dialect).due, (queue, limit))
+    return [(str(row[0]), int(row[1])) for row in found]
+
+
+async def _owned(tx: Transaction, sql: str, parameters: tuple[Any, ...], lease: Lease) -> None:
+    if (await tx.execute(sql, parameters)).rowcount != 1:
+        raise LeaseLost("lease_lost", f"The lease on {lease.id} is over", job=lease.id, topic=lease.topic)
+
+
+def _cut(error: str | None) -> str | None:
+    return None if error is None else error.replace("\0", "")[:2000]

@@ -1,0 +1,42 @@
+"""The life of an assignment: one worker's turn at one task."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class AssignmentState(StrEnum):
+    OFFERED = "offered"  # shown to the worker, who has not answered; it holds their capacity
+    ACCEPTED = "accepted"  # in the worker's hands
+    SUBMITTED = "submitted"  # answered; the answer is being verified
+    COUNTED = "counted"  # the answer passed and is paid
+    REFUSED = "refused"  # the answer did not pass; the worker sees why
+    DECLINED = "declined"  # the worker said no to the offer
+    RELEASED = "released"  # given back after accepting, without penalty
+    LAPSED = "lapsed"  # the offer or the deadline ran out, or the task ended
+
+
+class AssignmentKind(StrEnum):
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+LIVE = frozenset({AssignmentState.OFFERED, AssignmentState.ACCEPTED, AssignmentState.SUBMITTED})
+HOLDS_CAPACITY = frozenset({AssignmentState.OFFERED, AssignmentState.ACCEPTED})
+
+TRANSITIONS: dict[AssignmentState, frozenset[AssignmentState]] = {
+    AssignmentState.OFFERED: frozenset(
+        {AssignmentState.ACCEPTED, AssignmentState.DECLINED, AssignmentState.LAPSED}
+    ),
+    AssignmentState.ACCEPTED: frozenset(
+        {AssignmentState.SUBMITTED, AssignmentState.RELEASED, AssignmentState.LAPSED}
+    ),
+    AssignmentState.SUBMITTED: frozenset(
+        {AssignmentState.COUNTED, AssignmentState.REFUSED, AssignmentState.LAPSED}
+    ),
+    AssignmentState.COUNTED: frozenset(),
+    AssignmentState.REFUSED: frozenset(),
+    AssignmentState.DECLINED: frozenset(),
+    AssignmentState.RELEASED: frozenset(),
+    AssignmentState.LAPSED: frozenset(),
+}
