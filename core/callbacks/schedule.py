@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -51,6 +52,8 @@ def retry_after_seconds(value: str | None, at_unix: int) -> float | None:
         return float(text[:12])
     try:
         moment = parsedate_to_datetime(text)
+        if moment.tzinfo is None:  # "-0000": UTC of unknown origin (RFC 5322 §3.3)
+            moment = moment.replace(tzinfo=UTC)
         seconds = moment.timestamp() - at_unix
     except (ValueError, OverflowError):
         return None
