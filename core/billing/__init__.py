@@ -1,0 +1,1 @@
+"""What a task costs, and when the organisation's money moves: reserved at creation, charged at verified."""

@@ -1,0 +1,64 @@
+"""The chart of accounts: names, and which way each may go."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class AccountKind(StrEnum):
+    PREFUND = "prefund"  # what an organisation has paid in and not yet committed; never below zero
+    RESERVED = "reserved"  # committed to its open tasks; never below zero
+    PAYABLE = "payable"  # what we owe a worker; never below zero
+    CLEARING = "clearing"  # payouts on their way; never below zero, zero when nothing is open
+    FEES = "fees"  # what the hub earned
+    EXCHANGE = "exchange"  # what a moving rate cost or brought between reservation and payout
+    RAIL = "rail"  # money that left over a rail: the counterpart of what its node sent
+    CAPITAL = "capital"  # where prefunds come from: bank, Lightning top-up, test grant
+
+
+_WITHOUT_FLOOR = frozenset({AccountKind.RAIL, AccountKind.CAPITAL, AccountKind.EXCHANGE})
+
+
+class Account(msgspec.Struct, frozen=True):
+    """`id` is the row's key; `floor_msat` 0 means that credits never fall below debits."""
+
+    id: str
+    kind: AccountKind
+
+    @property
+    def floor_msat(self) -> int | None:
+        return None if self.kind in _WITHOUT_FLOOR else 0
+
+
+def prefund(organisation_id: str, environment: str) -> Account:
+    return Account(f"{organisation_id}:{environment}:prefund", AccountKind.PREFUND)
+
+
+def reserved(organisation_id: str, environment: str) -> Account:
+    return Account(f"{organisation_id}:{environment}:reserved", AccountKind.RESERVED)
+
+
+def payable(worker_id: str) -> Account:
+    return Account(f"{worker_id}:payable", AccountKind.PAYABLE)
+
+
+def clearing(environment: str) -> Account:
+    return Account(f"hub:{environment}:clearing", AccountKind.CLEARING)
+
+
+def fees(environment: str) -> Account:
+    return Account(f"hub:{environment}:fees", AccountKind.FEES)
+
+
+def exchange(environment: str) -> Account:
+    return Account(f"hub:{environment}:exchange", AccountKind.EXCHANGE)
+
+
+def capital(environment: str) -> Account:
+    return Account(f"hub:{environment}:capital", AccountKind.CAPITAL)
+
+
+def rail(name: str) -> Account:
+    return Account(f"rail:{name}", AccountKind.RAIL)

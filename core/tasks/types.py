@@ -1,0 +1,74 @@
+"""Task types: what kinds of questions this hub takes, from `config/task_types/*.yaml`. Every task names one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from core.errors import Invalid
+from core.money import Currency
+from core.tasks.model import RiskTier
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a task of this type pays when the request does not say."""
+
+    currency: Currency
+    max_amount: Decimal
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`expect` is JMESPath over {payload, output}; it must give true, else the answer is refused with `message`."""
+
+    name: str
+    expect: str
+    message: str
+
+
+class TaskType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of question. `answers_limit` answers are tried before the task fails; `max_reroutes` is how often it
+    is taken back at 100 % of its SLA; the hard stop is `hard_stop_factor` times the SLA."""
+
+    name: str
+    title: str
+    instructions: str = ""
+    skills: list[str] = []
+    output_schema: dict[str, Any] | None = None
+    risk_tier: RiskTier = RiskTier.MEDIUM
+    sla_seconds: int = 600
+    payout: Price | None = None
+    stages: list[str] = ["schema", "rules"]
+    rules: list[Rule] = []
+    answers_limit: int = 3
+    offer_seconds: int = 60
+    max_reroutes: int = 3
+    hard_stop_factor: int = 2
+
+
+class TaskTypes:
+    """The registered task types by name."""
+
+    def __init__(self, types: list[TaskType]):
+        self._by_name = {kind.name: kind for kind in types}
+
+    def __iter__(self) -> Iterator[TaskType]:
+        return iter(self._by_name.values())
+
+    def get(self, name: str) -> TaskType:
+        """Raises Invalid for a name that is not registered, naming those that are."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(sorted(self._by_name))
+            raise Invalid(
+                "unknown_task_type",
+                f"Task type {name[:128]!r} is not registered",
+                field_errors={"taskType": f"Not a registered task type; use one of: {known}"},
+            ) from None
+
+    def of(self, name: str) -> TaskType:
+        """The type of a stored task; one whose YAML is gone keeps the defaults so that it can still end."""
+        return self._by_name.get(name) or TaskType(name=name, title=name)

@@ -1,0 +1,81 @@
+"""A task as the published API shows it: in answers, in callbacks and in the snapshot of every event."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from core import clock
+from core.tasks.states import TaskStatus
+from core.tasks.tables import Task
+
+# Amounts are exact decimals here and JSON numbers on the wire, as the contract has them.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class PayoutView(msgspec.Struct, kw_only=True, rename="camel"):
+    currency: str
+    max_amount: Decimal
+
+
+class PayoutResult(msgspec.Struct, kw_only=True, rename="camel"):
+    """`amount` is in `currency`; `rail` is lightning, strike or internal, as the contract lists them."""
+
+    id: str
+    amount: Decimal
+    currency: str
+    rail: str
+    paid_at: str
+
+
+class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    id: str
+    idempotency_key: str
+    status: str
+    task_type: str
+    risk_tier: str
+    sla_seconds: int
+    payload: dict[str, Any]
+    output_schema: dict[str, Any]
+    payout: PayoutView
+    created_at: str
+    updated_at: str
+    expires_at: str
+    callback_url: str | msgspec.UnsetType = msgspec.UNSET
+    metadata: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    output: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    payout_result: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    failure_reason: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def view(task: Task) -> TaskView:
+    """`output` only when verified, `payoutResult` when paid, `failureReason` when failed."""
+    unset = msgspec.UNSET
+    return TaskView(
+        id=task.id,
+        idempotency_key=task.idempotency_key,
+        status=task.status,
+        task_type=task.task_type,
+        risk_tier=task.risk_tier,
+        sla_seconds=task.sla_seconds,
+        payload=task.payload,
+        output_schema=task.output_schema,
+        payout=PayoutView(currency=task.payout_currency, max_amount=task.payout_amount),
+        created_at=clock.iso(task.created_at),
+        updated_at=clock.iso(task.updated_at),
+        expires_at=clock.iso(task.expires_at),
+        callback_url=unset if task.callback_url is None else task.callback_url,
+        metadata=unset if task.task_metadata is None else task.task_metadata,
+        output=task.output if task.status == TaskStatus.VERIFIED and task.output is not None else unset,
+        payout_result=unset if task.payout_result is None else task.payout_result,
+        failure_reason=task.failure_reason
+        if task.status == TaskStatus.FAILED and task.failure_reason is not None
+        else unset,
+    )
+
+
+def encode(value: object) -> bytes:
+    """JSON with exact decimals as numbers."""
+    return _encoder.encode(value)
