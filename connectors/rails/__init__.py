@@ -1,0 +1,26 @@
+"""The rails that a hub can pay with, by name. `hub/wiring.py` builds one from its block in the configuration; the
+contract suite (`tests/contract/rails`) runs against every line of RAILS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from connectors.rails.sandbox import SandboxRail
+from core.payouts.rail import Rail
+
+
+class RailConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One rail's block. `data_dir` is where a rail may keep files; `options` are the rail's own."""
+
+    name: str
+    data_dir: Path
+    options: dict[str, object] = {}
+
+
+# Name -> builder; a builder raises Misconfigured for options that it cannot use.
+RAILS: dict[str, Callable[[RailConfig], Rail]] = {
+    "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
+}
