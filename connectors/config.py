@@ -1,0 +1,97 @@
+"""Loading a connector file: YAML -> Structs with compiled expressions and resolved secrets, or an error that names
+file, path and fix. Called by the hub when it starts, by `hub connector lint` and by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from connectors import secret_refs, yaml_file
+from connectors.connector import Connector
+from connectors.expressions import Condition, Expression, Mapped, Template, nearest
+from connectors.form import ConnectorFile
+from connectors.outbound import NOTE_ROOTS
+from connectors.registry import connector
+from connectors.secret_refs import Secrets
+from core.errors import Misconfigured
+
+
+class ConnectorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A loaded file. `settings` is what the connector's functions take; `warnings` are for the operator's log."""
+
+    file_name: str
+    connector: Connector
+    settings: ConnectorFile
+    warnings: tuple[str, ...]
+
+
+def load(text: str, file_name: str, environ: Mapping[str, str]) -> ConnectorConfig:
+    """Decode one file. `environ` is where `env:` references are looked up.
+
+    Raises Misconfigured; its `field_errors` map each path to what is wrong there and how to mend it."""
+    document = yaml_file.read(text, file_name)
+    name = document.get("connector")
+    if not isinstance(name, str):
+        raise _error(
+            file_name, {"connector": "is missing; write the vendor's name, such as `connector: pagerduty`"}
+        )
+    try:
+        kind = connector(name)
+    except Misconfigured as error:
+        raise _error(file_name, {"connector": error.message}) from error
+    unknown = yaml_file.unknown_keys(document, kind.settings)
+    if unknown:
+        raise _error(file_name, unknown)
+    warnings: list[str] = []
+    try:
+        settings = msgspec.convert(document, kind.settings, dec_hook=_decoder(kind, environ, warnings.append))
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).rpartition(" - at `$")
+        place = path.rstrip("`").lstrip(".") if message else ""
+        raise _error(file_name, {place or "(top)": message or str(error)}) from error
+    warnings.extend(_topic_warnings(settings, kind))
+    return ConnectorConfig(
+        file_name=file_name,
+        connector=kind,
+        settings=settings,
+        warnings=tuple(f"{file_name}: {w}" for w in warnings),
+    )
+
+
+def _decoder(
+    kind: Connector, environ: Mapping[str, str], warn: Callable[[str], None]
+) -> Callable[[type[Any], object], object]:
+    """msgspec calls this for every type that is not its own, and puts the path behind what it raises."""
+
+    def decode(wanted: type[Any], value: object) -> object:
+        if wanted is Secrets:
+            return secret_refs.resolve(value, environ, warn)
+        if wanted is Mapped:
+            return Mapped(value, kind.roots)
+        if not isinstance(value, str):
+            raise ValueError(f"this must be text, not {type(value).__name__}; quote it")  # noqa: TRY004 -- msgspec adds the path to a ValueError
+        if wanted is Template:
+            return Template(value, html=kind.html_notes, roots=NOTE_ROOTS)
+        if wanted is Condition:
+            return Condition(value, kind.roots)
+        if wanted is Expression:
+            return Expression(value, kind.roots)
+        raise NotImplementedError(f"{wanted!r} in the settings of {kind.name}")
+
+    return decode
+
+
+def _topic_warnings(settings: ConnectorFile, kind: Connector) -> list[str]:
+    """A vendor may add event types faster than we list them, so an unknown one is a warning."""
+    return [
+        f"inbound.topics[{index}]: {kind.name} documents no event type `{topic}`{nearest(topic, kind.topics)}"
+        for index, topic in enumerate(settings.inbound.topics)
+        if topic not in kind.topics
+    ]
+
+
+def _error(file_name: str, problems: dict[str, str]) -> Misconfigured:
+    lines = "; ".join(f"{path}: {problem}" for path, problem in problems.items())
+    return Misconfigured("connector_file", f"{file_name}: {lines}", field_errors=problems, file=file_name)

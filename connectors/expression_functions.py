@@ -1,0 +1,158 @@
+"""The handful of pure functions that a connector file's JMESPath may call besides the built-in ones.
+Registered by `connectors/expressions.py`. Text functions take anything: null counts as empty text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from html.parser import HTMLParser
+from typing import Any, cast
+
+import msgspec
+from jmespath import functions as _functions
+
+from core import clock
+from core.money import decimal_of
+
+_signature: Any = cast("Any", _functions).signature
+_Base: Any = cast("Any", _functions).Functions
+
+# A message longer than this is nobody's question, and HTMLParser's time must stay bounded.
+MAX_HTML = 200_000
+_BLOCKS = frozenset(
+    [
+        "p",
+        "div",
+        "br",
+        "li",
+        "ul",
+        "ol",
+        "tr",
+        "table",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "pre",
+        "section",
+        "article",
+        "header",
+        "footer",
+    ]
+)
+_HIDDEN = frozenset({"script", "style", "head", "template"})
+_DECIMALS = {"SATS": 0, "JPY": 0, "KRW": 0, "BTC": 8}
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _HIDDEN:
+            self.hidden += 1
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _HIDDEN:
+            self.hidden = max(0, self.hidden - 1)
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.parts.append(data)
+
+
+def text_of(value: object) -> str:
+    """A text as it is, null as nothing, anything else as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def html_to_text(value: object) -> str:
+    """What a reader would see of a piece of HTML, one line per block, no blank lines."""
+    parser = _Text()
+    parser.feed(text_of(value)[:MAX_HTML])
+    parser.close()
+    lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def truncate(value: object, length: int | float) -> str:
+    """At most `length` characters, the last one an ellipsis when something was cut."""
+    text, limit = text_of(value), max(1, int(length))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def moment_of(value: object) -> datetime | None:
+    """An aware UTC moment from an ISO 8601 text (no offset means UTC) or unix seconds; None when it is neither."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def iso(value: object) -> str | None:
+    """`2026-11-23T21:30:00.000Z`, or null when the value is no time."""
+    moment = moment_of(value)
+    return clock.iso(moment) if moment else None
+
+
+def epoch(value: object) -> int | None:
+    """Whole unix seconds, or null when the value is no time."""
+    moment = moment_of(value)
+    return clock.to_ms(moment) // 1000 if moment else None
+
+
+def money(value: object, currency: str) -> str | None:
+    """`12.50 USD` with the places of the currency, half to even; null when the value is no number."""
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return None
+    try:
+        amount = decimal_of(str(value)).quantize(
+            Decimal(1).scaleb(-_DECIMALS.get(currency, 2)), ROUND_HALF_EVEN
+        )
+    except (ValueError, ArithmeticError):
+        return None
+    return f"{amount} {currency}"
+
+
+class HubFunctions(_Base):
+    """JMESPath finds a function by the method name `_func_<name>`; its signature lists the argument types."""
+
+    @_signature({"types": []})
+    def _func_html_to_text(self, value: object) -> str:
+        return html_to_text(value)
+
+    @_signature({"types": []}, {"types": ["number"]})
+    def _func_truncate(self, value: object, length: int | float) -> str:
+        return truncate(value, length)
+
+    @_signature({"types": []}, {"types": ["string"]}, {"types": ["string"]})
+    def _func_replace(self, value: object, old: str, new: str) -> str:
+        return text_of(value).replace(old, new)
+
+    @_signature({"types": []})
+    def _func_iso(self, value: object) -> str | None:
+        return iso(value)
+
+    @_signature({"types": []})
+    def _func_epoch(self, value: object) -> int | None:
+        return epoch(value)
+
+    @_signature({"types": []}, {"types": ["string"]})
+    def _func_money(self, value: object, currency: str) -> str | None:
+        return money(value, currency)
