@@ -1,0 +1,311 @@
+"""Turns a trail's rows into one timeline: what happened, when, and the facts behind it. Pure; read by the operator's
+page and by `trail`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from core import clock
+from core.money import MSAT_PER_SAT
+from core.payouts.tables import Payout, PayoutAttempt
+from core.routing.tables import Assignment
+from hub.observe.trail_rows import Trail
+
+# What comes first when two things share a millisecond (as everything of one transaction does): cause before effect.
+_RANK = (
+    "inbound",
+    "task",
+    "assignment",
+    "submission",
+    "verification",
+    "ledger",
+    "payout",
+    "reply",
+    "callback",
+)
+_GOOD = frozenset({"accepted", "delivered", "settled", "counted", "passed", "verified", "done", "pass"})
+_BAD = frozenset(
+    {"failed", "dead", "refused", "expired", "cancelled", "unknown", "uncertain", "reversed", "fail"}
+)
+
+Facts = tuple[tuple[str, str], ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the timeline. `facts` are label and value for a person; `body` is JSON or text to unfold."""
+
+    at: datetime
+    kind: str
+    subject: str
+    title: str
+    state: str = ""
+    facts: Facts = ()
+    body: Any = None
+
+    @property
+    def mood(self) -> str:
+        """good, bad or plain: how the page colours `state` (which is always written out too)."""
+        return "good" if self.state in _GOOD else "bad" if self.state in _BAD else "plain"
+
+
+def timeline(trail: Trail) -> list[Entry]:
+    """Every entry in the order in which it happened."""
+    families = (
+        _inbound,
+        _events,
+        _assignments,
+        _submissions,
+        _verdicts,
+        _ledger,
+        _payouts,
+        _replies,
+        _callbacks,
+    )
+    entries = [entry for family in families for entry in family(trail)]
+    entries.extend(_audit(trail))
+    order = {kind: position for position, kind in enumerate(_RANK)}
+    return sorted(entries, key=lambda entry: (entry.at, order.get(entry.kind, len(order))))
+
+
+def _inbound(trail: Trail) -> Iterator[Entry]:
+    for row in trail.inbound:
+        yield Entry(
+            at=row.received_at,
+            kind="inbound",
+            subject=row.id,
+            title=f"Delivery from {row.connector}: {row.event_type}",
+            state=row.state,
+            facts=_facts(delivery=row.delivery_id, secret=f"no. {row.verified_by + 1}", reason=row.reason),
+            body=_json_or_text(row.body),
+        )
+
+
+def _events(trail: Trail) -> Iterator[Entry]:
+    for row in trail.events:
+        snapshot = msgspec.json.decode(row.snapshot)
+        yield Entry(
+            at=row.created_at,
+            kind="task",
+            subject=row.id,
+            title=row.type.replace("task.", "Task "),
+            state=str(snapshot.get("status", "")),
+            facts=_facts(by=row.actor, version=row.version, reason=snapshot.get("failureReason")),
+        )
+
+
+def _assignments(trail: Trail) -> Iterator[Entry]:
+    for row in trail.assignments:
+        who = trail.people.get(row.worker_id, row.worker_id)
+        yield Entry(
+            at=row.offered_at,
+            kind="assignment",
+            subject=row.id,
+            title=f"Offered to {who}",
+            facts=_facts(
+                kind=row.kind,
+                score=f"{row.score:.3f}",
+                slot=row.slot,
+                offer_until=clock.iso(row.expires_at),
+                due=clock.iso(row.due_at),
+            ),
+        )
+        if row.accepted_at is not None:
+            yield _step(row, row.accepted_at, f"{who} accepted", "accepted")
+        if row.ended_at is not None:
+            yield _step(row, row.ended_at, f"{who}'s turn ended", row.state)
+
+
+def _step(row: Assignment, at: datetime, title: str, state: str) -> Entry:
+    reason = row.reason if state == row.state else None
+    return Entry(
+        at=at, kind="assignment", subject=row.id, title=title, state=state, facts=_facts(reason=reason)
+    )
+
+
+def _submissions(trail: Trail) -> Iterator[Entry]:
+    for row in trail.submissions:
+        who = trail.people.get(row.worker_id, row.worker_id)
+        yield Entry(
+            at=row.created_at, kind="submission", subject=row.id, title=f"Answer by {who}", body=row.output
+        )
+
+
+def _verdicts(trail: Trail) -> Iterator[Entry]:
+    runs = {run.id: run for run in trail.runs}
+    for row in trail.verdicts:
+        reasons = "; ".join(_reason(reason) for reason in row.reasons)
+        yield Entry(
+            at=row.created_at,
+            kind="verification",
+            subject=row.run_id,
+            title=f"Stage {row.stage}",
+            state=row.outcome,
+            facts=_facts(reasons=reasons, submission=runs[row.run_id].submission_id),
+        )
+    for run in trail.runs:
+        if run.ended_at is not None:
+            yield Entry(
+                at=run.ended_at,
+                kind="verification",
+                subject=run.id,
+                title=f"Verification {run.state}",
+                state=run.state,
+                facts=_facts(stages=" → ".join(run.stages)),
+            )
+
+
+def _ledger(trail: Trail) -> Iterator[Entry]:
+    for row in trail.transfers:
+        yield Entry(
+            at=row.created_at,
+            kind="ledger",
+            subject=row.id,
+            title=f"Ledger: {row.kind}",
+            facts=_facts(
+                amount=sats(row.amount_msat),
+                debit=row.debit_account,
+                credit=row.credit_account,
+                transfer=row.id,
+            ),
+        )
+
+
+def _payouts(trail: Trail) -> Iterator[Entry]:
+    for row in trail.payouts:
+        who = trail.people.get(row.worker_id, row.worker_id)
+        yield Entry(
+            at=row.created_at,
+            kind="payout",
+            subject=row.id,
+            title=f"{who} earned {sats(row.amount_msat)}",
+            facts=_facts(promised=f"{_plain(row.amount)} {row.currency}", rate=_rate(row), reason=row.reason),
+        )
+        if row.settled_at is not None:
+            yield Entry(
+                at=row.settled_at,
+                kind="payout",
+                subject=row.id,
+                title=f"{who} was paid {sats(row.amount_msat)}",
+                state=row.state,
+                facts=_facts(rail=row.rail),
+            )
+    for attempt in trail.attempts:
+        yield from _attempt(attempt)
+
+
+def _attempt(row: PayoutAttempt) -> Iterator[Entry]:
+    yield Entry(
+        at=row.created_at,
+        kind="payout",
+        subject=row.id,
+        title=f"Attempt {row.number} prepared on {row.rail}",
+        facts=_facts(
+            address=row.address,
+            amount=sats(row.amount_msat),
+            fee_limit=sats(row.max_fee_msat),
+            payment_hash=row.payment_hash,
+            invoice_until=clock.iso(row.expires_at),
+        ),
+        body=row.invoice,
+    )
+    if row.sent_at is not None:
+        yield Entry(at=row.sent_at, kind="payout", subject=row.id, title=f"Attempt {row.number} sent")
+    if row.ended_at is not None or row.state == "unknown":
+        yield Entry(
+            at=row.ended_at or row.sent_at or row.created_at,
+            kind="payout",
+            subject=row.id,
+            title=f"Attempt {row.number} {row.state}",
+            state=row.state,
+            facts=_facts(preimage=row.preimage, fee=sats(row.fee_msat), error=row.error),
+        )
+
+
+def _replies(trail: Trail) -> Iterator[Entry]:
+    for row in trail.replies:
+        yield Entry(
+            at=row.delivered_at or row.sent_at or row.created_at,
+            kind="reply",
+            subject=row.id,
+            title=f"Reply into {row.connector} ticket {row.ticket_id}",
+            state=row.state,
+            facts=_facts(
+                step=row.step,
+                vendor_id=row.vendor_id,
+                attempts=row.attempts,
+                written=clock.iso(row.created_at),
+                error=row.error,
+            ),
+            body=row.text,
+        )
+
+
+def _callbacks(trail: Trail) -> Iterator[Entry]:
+    types = {event.id: event.type for event in trail.events}
+    for row in trail.deliveries:
+        yield Entry(
+            at=row.delivered_at or row.created_at,
+            kind="callback",
+            subject=row.id,
+            title=f"Callback {types[row.event_id]}",
+            state=row.state,
+            facts=_facts(
+                to=row.url,
+                target=row.target,
+                attempts=row.attempts,
+                status_code=row.status_code,
+                error=row.error,
+            ),
+        )
+
+
+def _audit(trail: Trail) -> Iterator[Entry]:
+    for row in trail.audit:
+        detail = ", ".join(f"{key}={value}" for key, value in row.detail.items())
+        yield Entry(
+            at=row.at,
+            kind="audit",
+            subject=row.subject,
+            title=f"Audit: {row.action}",
+            facts=_facts(by=row.actor, detail=detail),
+        )
+
+
+def sats(msat: int) -> str:
+    """`1 250 sats`, with the thousandths only when there are any."""
+    whole, rest = divmod(msat, MSAT_PER_SAT)
+    grouped = f"{whole:,}".replace(",", "\u202f")
+    return f"{grouped}.{rest:03d} sats" if rest else f"{grouped} sats"
+
+
+def _rate(row: Payout) -> str | None:
+    if row.usd_per_btc is None or row.rate_at is None:
+        return None
+    return f"{_plain(row.usd_per_btc)} USD/BTC of {row.rate_source}, {clock.iso(row.rate_at)}"
+
+
+def _plain(amount: Decimal) -> str:
+    return format(amount, "f")
+
+
+def _reason(reason: dict[str, str]) -> str:
+    return reason.get("message") or reason.get("detail") or ", ".join(f"{k}: {v}" for k, v in reason.items())
+
+
+def _facts(**facts: object) -> Facts:
+    return tuple(
+        (label.replace("_", " "), str(value)) for label, value in facts.items() if value not in (None, "")
+    )
+
+
+def _json_or_text(body: bytes) -> Any:
+    """A vendor's bytes as JSON when they are, else as text; cut, because a body may be a megabyte."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body[:4096].decode("utf-8", "replace")
