@@ -27,7 +27,6 @@ TRANSACTIONS: tuple[str, ...] = (
     "replies.send",
     "replies.record",
     "callbacks.fan_out",
-    "callbacks.send",
     "callbacks.record",
     "outbox.lease",
 )

@@ -1,0 +1,1 @@
+"""Events to the asker: signed, retried for three days, dead letters kept and redriven."""

@@ -10,25 +10,41 @@ _APPLY = """
 CREATE = {
     "sqlite": (
         f"CREATE TRIGGER ledger_transfers_apply AFTER INSERT ON ledger_transfers BEGIN {_APPLY} END",
-        "CREATE TRIGGER ledger_transfers_no_update BEFORE UPDATE ON ledger_transfers "
-        "BEGIN SELECT RAISE(ABORT, 'ledger_transfers is append only'); END",
-        "CREATE TRIGGER ledger_transfers_no_delete BEFORE DELETE ON ledger_transfers "
-        "BEGIN SELECT RAISE(ABORT, 'ledger_transfers is append only'); END",
-        "CREATE TRIGGER ledger_accounts_no_delete BEFORE DELETE ON ledger_accounts "
-        "BEGIN SELECT RAISE(ABORT, 'a ledger account is never deleted'); END",
+        (
+            "CREATE TRIGGER ledger_transfers_no_update BEFORE UPDATE ON ledger_transfers "
+            "BEGIN SELECT RAISE(ABORT, 'ledger_transfers is append only'); END"
+        ),
+        (
+            "CREATE TRIGGER ledger_transfers_no_delete BEFORE DELETE ON ledger_transfers "
+            "BEGIN SELECT RAISE(ABORT, 'ledger_transfers is append only'); END"
+        ),
+        (
+            "CREATE TRIGGER ledger_accounts_no_delete BEFORE DELETE ON ledger_accounts "
+            "BEGIN SELECT RAISE(ABORT, 'a ledger account is never deleted'); END"
+        ),
     ),
     "postgresql": (
         f"CREATE FUNCTION ledger_apply() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_APPLY} RETURN NEW; END $$",
-        "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION '% is append only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$",
-        "CREATE TRIGGER ledger_transfers_apply AFTER INSERT ON ledger_transfers "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_apply()",
-        "CREATE TRIGGER ledger_transfers_append_only BEFORE UPDATE OR DELETE ON ledger_transfers "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()",
-        "CREATE TRIGGER ledger_transfers_no_truncate BEFORE TRUNCATE ON ledger_transfers "
-        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse()",
-        "CREATE TRIGGER ledger_accounts_no_delete BEFORE DELETE ON ledger_accounts "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()",
+        (
+            "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION '% is append only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
+        ),
+        (
+            "CREATE TRIGGER ledger_transfers_apply AFTER INSERT ON ledger_transfers "
+            "FOR EACH ROW EXECUTE FUNCTION ledger_apply()"
+        ),
+        (
+            "CREATE TRIGGER ledger_transfers_append_only BEFORE UPDATE OR DELETE ON ledger_transfers "
+            "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()"
+        ),
+        (
+            "CREATE TRIGGER ledger_transfers_no_truncate BEFORE TRUNCATE ON ledger_transfers "
+            "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse()"
+        ),
+        (
+            "CREATE TRIGGER ledger_accounts_no_delete BEFORE DELETE ON ledger_accounts "
+            "FOR EACH ROW EXECUTE FUNCTION ledger_refuse()"
+        ),
     ),
 }
 

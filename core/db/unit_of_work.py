@@ -52,7 +52,7 @@ class Transaction:
     async def connection(self) -> AsyncConnection:
         return await self.session.connection()
 
-    async def execute(self, sql: str, parameters: Any = ()) -> CursorResult[Any]:
+    async def execute(self, sql: str, parameters: Any = ()) -> CursorResult[*tuple[Any, ...]]:
         """One driver statement (`?` or `$1` by dialect); a list of tuples runs it for each."""
         return await (await self.connection()).exec_driver_sql(sql, parameters)
 

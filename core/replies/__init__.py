@@ -1,0 +1,1 @@
+"""Answers that go back into tickets: written once, looked for before they are written again."""

@@ -1,0 +1,104 @@
+"""The worker process: arq's Worker with its dangers switched off, the one-second sweep beside it, and a loop that
+builds a new Worker when one dies. One process per queue, so that a busy page never delays money.
+
+What is switched off, and why (arq 0.28 read and made to fail): pickle; kept results (`keep_result=0`, else an id
+stays blocked for an hour); arq's own retries (the outbox has them); crons (they run twice when clocks differ);
+the settings class (inherited attributes are ignored); death by a lost connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import Any
+
+from arq.worker import Worker, func
+
+from core.db.unit_of_work import UnitOfWork
+from core.errors import Unavailable
+from core.outbox import rows
+from hub.jobs.queue import FUNCTION, Queue, deserialize, queue_name, redis_settings, serialize
+from hub.jobs.run import Runner
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+POLL_SECONDS = 0.01  # arq's default of 0.5 s is the whole latency of a job
+JOB_TIMEOUT = 60  # the same for all functions: arq re-runs a lost job after the longest one
+
+
+async def work_forever(queue: str, url: str, work: UnitOfWork, runner: Runner, client: Queue) -> None:
+    """Run until SIGTERM or SIGINT; then finish what is in hand."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    tasks = [
+        asyncio.create_task(_sweep(queue, work, runner, client)),
+        asyncio.create_task(_keep_working(queue, url, runner)),
+    ]
+    await stopping.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_working(queue: str, url: str, runner: Runner) -> None:
+    async def run(ctx: dict[Any, Any], ids: list[str]) -> None:
+        await runner.run_all(ids)
+
+    while True:
+        worker: Any = None
+        try:
+            worker = Worker(
+                functions=[func(run, name=FUNCTION, timeout=JOB_TIMEOUT, keep_result=0, max_tries=1)],
+                redis_settings=redis_settings(url, patient=True),
+                queue_name=queue_name(queue),
+                handle_signals=False,
+                max_jobs=200,
+                poll_delay=POLL_SECONDS,
+                keep_result=0,
+                job_timeout=JOB_TIMEOUT,
+                job_serializer=serialize,
+                job_deserializer=deserialize,
+                health_check_interval=10,
+                health_check_key=f"{queue_name(queue)}:health",
+                log_results=False,
+                retry_jobs=False,
+            )
+            await worker.async_run()
+        except asyncio.CancelledError:
+            if worker is not None:
+                await _close(worker)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever killed arq, the next Worker starts afresh
+            log.warning("the arq worker died of %r; building a new one", error)
+            if worker is not None:
+                await _close(worker)
+            await asyncio.sleep(0.5)
+
+
+async def _close(worker: Any) -> None:
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(worker.close(), 10)
+
+
+async def _sweep(queue: str, work: UnitOfWork, runner: Runner, client: Queue) -> None:
+    """Every second: jobs that came due, whose nudge was lost, or whose holder died. Without Valkey it runs them
+    itself, so that losing the queue costs a second and nothing else."""
+    while True:
+        try:
+            async with work.begin("outbox.sweep") as tx:
+                due = await rows.due(tx, queue)
+            if due:
+                try:
+                    await client.enqueue(queue, due)
+                except Exception as error:  # noqa: BLE001 - any failure of the queue means: do it here
+                    log.warning("the queue is away (%r); running %d jobs from the sweep", error, len(due))
+                    await runner.run_all([job for job, _ in due])
+        except Unavailable as error:
+            log.warning("sweep: %s", error.message)
+        except Exception:
+            log.exception("the sweep failed; trying again")
+        await asyncio.sleep(SWEEP_SECONDS)
