@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
 import msgspec
 
@@ -37,6 +37,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LAST_LABEL = re.compile(
     r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 )  # begins with a letter: 10.0.0.1 and 0x7f.1 do not
+_OURS = ("amount", "comment")
 _URL_TEXT = re.compile(r"[!-\[\]-~]+")  # printable ASCII but the backslash
 
 
@@ -48,8 +49,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 class PayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """LUD-06's first answer; amounts in msat, `metadata` JSON in a string. `status` and `reason` are LUD-01's error."""
 
-    status: str = ""
-    reason: str = ""
+    status: str | None = None
+    reason: str | None = None
     tag: str = ""
     callback: str = ""
     minSendable: int = 0
@@ -61,8 +62,8 @@ class PayRequest(msgspec.Struct, frozen=True, kw_only=True):
 class PayAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """LUD-06's second answer."""
 
-    status: str = ""
-    reason: str = ""
+    status: str | None = None
+    reason: str | None = None
     pr: str = ""
 
 
@@ -96,16 +97,16 @@ class LightningAddresses:
     def parse(self, text: str) -> Address:
         """`user@domain`, lower case. Raises Rejected with a sentence for the person who typed it."""
         if "@" not in text and text.lower().startswith(("ln", "lightning:")):
-            raise _refuse(
+            raise Rejected(
                 "not_an_address",
                 "this is a single invoice or code; a Lightning address looks like name@wallet.com",
             )
         match = _ADDRESS.fullmatch(text)
         if match is None:
-            raise _refuse("bad_address", "a Lightning address looks like name@wallet.com, in lower case")
+            raise Rejected("bad_address", "a Lightning address looks like name@wallet.com, in lower case")
         address = Address(user=match["user"], domain=match["domain"])
         if address.domain not in self._bases and not _is_name(address.domain):
-            raise _refuse("bad_address", "what stands after the @ is not the name of a site on the internet")
+            raise Rejected("bad_address", "what stands after the @ is not the name of a site on the internet")
         return address
 
     async def invoice_for(self, address: str, *, amount_msat: int, comment: str) -> Invoice:
@@ -114,14 +115,14 @@ class LightningAddresses:
         base = self._bases.get(who.domain)
         root = base or f"https://{who.domain}"
         request = _read(await self._fetch(f"{root}/.well-known/lnurlp/{who.user}"), PayRequest)
-        if request.status.upper() == "ERROR":
-            raise _refuse(
+        if _is_error(request.status):
+            raise Rejected(
                 "wallet_refused", "the wallet says that it has no such address", reason=_tame(request.reason)
             )
         _check_request(request, amount_msat)
         url = _callback_url(request, base, amount_msat=amount_msat, comment=comment)
         answer = _read(await self._fetch(url), PayAnswer)
-        if answer.status.upper() == "ERROR":
+        if _is_error(answer.status):
             # Name and amount were accepted a moment ago: what is left is the state of the wallet's own node.
             raise Retryable(
                 "wallet_busy", "the wallet gives no invoice just now", reason=_tame(answer.reason)
@@ -129,7 +130,7 @@ class LightningAddresses:
         decoded = self._decode(answer.pr)
         self._check_invoice(decoded, amount_msat)
         if await self._known_hash(decoded.payment_hash):
-            raise _refuse("used_invoice", "the wallet gave an invoice that was used before")
+            raise Rejected("used_invoice", "the wallet gave an invoice that was used before")
         _note_metadata(decoded, request.metadata)
         return Invoice(
             bolt11=answer.pr.lower(),
@@ -143,35 +144,35 @@ class LightningAddresses:
         try:
             return bolt11.decode(text)
         except ValueError as error:
-            raise _refuse("bad_invoice", f"the wallet gave no valid invoice: {error}") from error
+            raise Rejected("bad_invoice", f"the wallet gave no valid invoice: {error}") from error
 
     def _check_invoice(self, invoice: DecodedInvoice, amount_msat: int) -> None:
         """The checks of an invoice that its form and signature do not answer."""
         now_ms = clock.now_ms()
         if invoice.network != self._network:
-            raise _refuse(
+            raise Rejected(
                 "wrong_network",
                 f"the wallet is on network {invoice.network}, this hub pays on {self._network}",
             )
         if invoice.amount_msat != amount_msat:
-            raise _refuse(
+            raise Rejected(
                 "wrong_amount",
                 "the wallet gave an invoice for another amount",
                 asked_msat=amount_msat,
                 got_msat=invoice.amount_msat,
             )
         if invoice.timestamp * 1000 > now_ms + MAX_SECONDS_AHEAD * 1000:
-            raise _refuse("bad_invoice", "the wallet gave an invoice dated in the future")
+            raise Rejected("bad_invoice", "the wallet gave an invoice dated in the future")
         if invoice.expires_at_ms < now_ms + MIN_SECONDS_LEFT * 1000:
-            raise _refuse(
+            raise Rejected(
                 "short_invoice", f"the wallet's invoice ends in less than {MIN_SECONDS_LEFT} seconds"
             )
         if invoice.min_final_cltv > MAX_FINAL_CLTV:
-            raise _refuse(
+            raise Rejected(
                 "bad_invoice", f"the wallet wants to hold the payment for {invoice.min_final_cltv} blocks"
             )
         if invoice.payee in self._own_nodes:
-            raise _refuse("own_invoice", "this invoice is one of the hub's own node")
+            raise Rejected("own_invoice", "this invoice is one of the hub's own node")
 
 
 def _base(domain: str, url: str) -> str:
@@ -196,12 +197,12 @@ def _read(body: bytes, shape: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _refuse("not_a_wallet", "the site behind this address does not speak LNURL") from error
+        raise Rejected("not_a_wallet", "the site behind this address does not speak LNURL") from error
 
 
 def _check_request(request: PayRequest, amount_msat: int) -> None:
     if request.tag != "payRequest":
-        raise _refuse("not_a_wallet", "this address does not take payments (no payRequest)")
+        raise Rejected("not_a_wallet", "this address does not take payments (no payRequest)")
     try:
         entries = msgspec.json.decode(request.metadata, type=list[list[object]])
     except (msgspec.DecodeError, RecursionError):
@@ -209,9 +210,9 @@ def _check_request(request: PayRequest, amount_msat: int) -> None:
     if not any(
         entry[:1] == ["text/plain"] and len(entry) > 1 and isinstance(entry[1], str) for entry in entries
     ):
-        raise _refuse("not_a_wallet", "the wallet's answer has no text/plain description (LUD-06)")
+        raise Rejected("not_a_wallet", "the wallet's answer has no text/plain description (LUD-06)")
     if not request.minSendable <= amount_msat <= request.maxSendable:
-        raise _refuse(
+        raise Rejected(
             "amount_out_of_range",
             "the wallet does not take this amount",
             min_msat=request.minSendable,
@@ -223,23 +224,22 @@ def _callback_url(request: PayRequest, base: str | None, *, amount_msat: int, co
     """The server's own callback, checked like an address, with our amount in place of any that it carries."""
     text = request.callback
     if len(text) > LONGEST_URL or not _URL_TEXT.fullmatch(text):
-        raise _refuse("bad_callback", "the wallet's answer points to no usable address")
+        raise Rejected("bad_callback", "the wallet's answer points to no usable address")
     try:
         parts = urlsplit(text)
-        if not (_same_origin(parts, base) if base else _is_public(parts)):
-            raise _refuse("bad_callback", "the wallet's answer points to an address that we do not call")
+        if not (_is_public(parts) or (base is not None and _same_origin(parts, base))):
+            raise Rejected("bad_callback", "the wallet's answer points to an address that we do not call")
     except ValueError as error:
-        raise _refuse("bad_callback", "the wallet's answer points to no usable address") from error
+        raise Rejected("bad_callback", "the wallet's answer points to no usable address") from error
+    # The rest of the query is the server's own and goes back byte for byte.
     query = [
-        (key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key not in _OURS
+        part for part in parts.query.split("&") if part and unquote_plus(part.partition("=")[0]) not in _OURS
     ]
-    query.append(("amount", str(amount_msat)))
-    if comment and request.commentAllowed:
-        query.append(("comment", comment[: request.commentAllowed]))
-    return parts._replace(query=urlencode(query), fragment="").geturl()
-
-
-_OURS = ("amount", "comment")
+    query.append(f"amount={amount_msat}")
+    room = max(request.commentAllowed or 0, 0)
+    if comment[:room]:
+        query.append(f"comment={quote(comment[:room])}")
+    return parts._replace(query="&".join(query), fragment="").geturl()
 
 
 def _is_public(parts: SplitResult) -> bool:
@@ -259,10 +259,11 @@ def _note_metadata(invoice: DecodedInvoice, metadata: str) -> None:
         log.info("invoice %s does not carry the hash of its metadata", invoice.payment_hash)
 
 
-def _tame(reason: str) -> str:
+def _is_error(status: str | None) -> bool:
+    """LUD-01: an error comes with HTTP 200 and this word."""
+    return status is not None and status.upper() == "ERROR"
+
+
+def _tame(reason: str | None) -> str:
     """A stranger's words, short and printable, for the operator's log alone."""
-    return "".join(character for character in reason[:200] if character.isprintable())
-
-
-def _refuse(code: str, message: str, **facts: object) -> Rejected:
-    return Rejected(code, message, **facts)
+    return "".join(character for character in (reason or "")[:200] if character.isprintable())

@@ -1,0 +1,95 @@
+"""What the contract suite needs of each rail: a payee to make invoices, and levers for the weather between payer and
+payee. A new rail adds a lab here, under the same name as in `connectors.rails.RAILS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from connectors.rails import RAILS, RailConfig, bolt11
+from connectors.rails.sandbox import FILE_NAME
+from connectors.rails.sandbox_book import Fault
+from connectors.rails.sandbox_controls import SandboxControls
+from connectors.rails.sandbox_wallets import SandboxWallets
+from core import clock
+from core.payouts.rail import Invoice, Rail
+
+
+class Lab(Protocol):
+    rail: Rail
+
+    async def invoice(self, amount_msat: int) -> Invoice: ...
+    async def expired_invoice(self, amount_msat: int) -> Invoice: ...
+    async def foreign_invoice(self, amount_msat: int) -> Invoice:
+        """An invoice on another network."""
+        ...
+
+    def next_fails(self) -> None: ...
+    def next_hangs(self) -> None: ...
+    def next_loses_its_answer(self) -> None: ...
+    def next_is_unreachable(self) -> None: ...
+    def next_look_up_is_unreachable(self) -> None: ...
+    def release(self, *, settle: bool) -> None: ...
+    async def received_msat(self) -> int:
+        """The payee's word, not the rail's."""
+        ...
+
+    def restarted(self) -> Rail:
+        """A second client of the same rail, as after a crash of the first."""
+        ...
+
+
+def invoice_of(text: str) -> Invoice:
+    decoded = bolt11.decode(text)
+    assert decoded.amount_msat is not None
+    return Invoice(
+        bolt11=text,
+        payment_hash=decoded.payment_hash,
+        amount_msat=decoded.amount_msat,
+        expires_at_ms=decoded.expires_at_ms,
+    )
+
+
+class SandboxLab:
+    def __init__(self, data_dir: Path):
+        self._config = RailConfig(name="sandbox", data_dir=data_dir, options={"answer_timeout": 0.1})
+        self.rail = self.restarted()
+        self._wallets = SandboxWallets(data_dir / FILE_NAME)
+        self._controls = SandboxControls(data_dir / FILE_NAME)
+
+    def restarted(self) -> Rail:
+        return RAILS["sandbox"](self._config)
+
+    async def invoice(self, amount_msat: int) -> Invoice:
+        return invoice_of(await self._wallets.invoice("careful", amount_msat))
+
+    async def expired_invoice(self, amount_msat: int) -> Invoice:
+        return invoice_of(await self._wallets.invoice("careful", amount_msat, made_at_s=clock.unix() - 3601))
+
+    async def foreign_invoice(self, amount_msat: int) -> Invoice:
+        return invoice_of(await self._wallets.invoice("careful", amount_msat, network="bc"))
+
+    def next_fails(self) -> None:
+        self._controls.add_fault(Fault.FAIL)
+
+    def next_hangs(self) -> None:
+        self._controls.add_fault(Fault.HANG)
+
+    def next_loses_its_answer(self) -> None:
+        self._controls.add_fault(Fault.ACCEPT_THEN_LOSE_ANSWER)
+
+    def next_is_unreachable(self) -> None:
+        self._controls.add_fault(Fault.UNREACHABLE)
+
+    def next_look_up_is_unreachable(self) -> None:
+        self._controls.add_fault(Fault.LOOK_UP_UNREACHABLE)
+
+    def release(self, *, settle: bool) -> None:
+        self._controls.release(settle=settle)
+
+    async def received_msat(self) -> int:
+        return await self._wallets.balance("careful")
+
+
+LABS: dict[str, Callable[[Path], Lab]] = {"sandbox": SandboxLab}
