@@ -1,0 +1,90 @@
+"""Everything the web application works with, as one value. Built once per process by `hub/wiring.py` and by tests,
+handed to handlers by `hub/app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from connectors.connector import Connector
+from connectors.http import OutboundHttp
+from connectors.rails.sandbox_wallets import SandboxWallets
+from core.access.sealing import Sealer
+from core.billing.plans import Plans
+from core.callbacks.actions import TestResult
+from core.db.engine import Database
+from core.db.unit_of_work import UnitOfWork
+from core.intake.envelope import InboundDelivery
+from core.payouts.rail import PayoutAddress, Rail
+from core.payouts.rates import Rate
+from core.tasks.creation import Created, Prepared
+from core.tasks.model import Environment
+from core.tasks.types import TaskTypes
+
+
+class WebSettings(Protocol):
+    """What the web application reads of the hub's settings. `public_url` has no slash at its end; a limit of 0
+    switches rate limiting off."""
+
+    @property
+    def public_url(self) -> str: ...
+    @property
+    def rate_limit_per_minute(self) -> int: ...
+
+
+class LoadedConnector(Protocol):
+    """One configured connector: the vendor's functions and the settings of its file."""
+
+    @property
+    def connector(self) -> Connector: ...
+    @property
+    def settings(self) -> Any: ...
+
+
+class Creator(Protocol):
+    """Creates tasks, many waiting ones in one transaction."""
+
+    async def create(self, prepared: Prepared) -> Created:
+        """Raises Invalid for a key that was used for another request, Unavailable when nothing was written."""
+        ...
+
+
+class Intake(Protocol):
+    """Stores verified deliveries, many waiting ones in one transaction."""
+
+    async def receive(self, connector_id: str, delivery: InboundDelivery) -> bool:
+        """True when it is on disk and new, False when it had been there before. Raises Unavailable."""
+        ...
+
+
+class Callbacks(Protocol):
+    async def send_test(
+        self, organisation_id: str, environment: Environment, event_type: str, url: str | None
+    ) -> TestResult:
+        """Send one signed test event now, to `url` or to the organisation's own endpoint. Raises Invalid when there
+        is no address or it cannot be reached."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
+    `wallets` is there only while the sandbox rail is on."""
+
+    settings: WebSettings
+    database: Database
+    work: UnitOfWork
+    types: TaskTypes
+    plans: Plans
+    rate: Callable[[], Rate]
+    connectors: Mapping[str, LoadedConnector]
+    sealer: Sealer
+    outbound: OutboundHttp
+    rails: Mapping[str, Rail]
+    addresses: PayoutAddress
+    creator: Creator
+    intake: Intake
+    callbacks: Callbacks
+    queue_answers: Callable[[], Awaitable[bool]]
+    wallets: SandboxWallets | None = None
