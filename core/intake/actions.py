@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import ids
 from core.audit.record import record
@@ -72,7 +73,7 @@ class Understanding(msgspec.Struct, frozen=True):
 async def process(
     work: UnitOfWork,
     lease: Lease,
-    understand: Callable[[str], Understanding],
+    understand: Callable[[AsyncSession, str], Awaitable[Understanding]],
     types: TaskTypes,
     usd_per_btc: Callable[[], Decimal],
 ) -> None:
@@ -83,7 +84,7 @@ async def process(
         if event is None or event.state != InboundState.RECEIVED:
             return
         try:
-            known = understand(event.connector)
+            known = await understand(tx.session, event.connector)
             meaning = known.normalize(_delivery(event))
             state, values = await _apply(tx, event, meaning, known, types, usd_per_btc)
         except (Invalid, Misconfigured) as error:

@@ -1,0 +1,105 @@
+"""Every setting of the hub as Structs, with its default. `hub/config_files.py` fills them from `config/hub.yaml` and
+the environment (`HUB__SERVER__PORT=9000` sets server.port); an unknown key is an error."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`public_url` is how browsers and vendors reach the hub; empty means http://host:port."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    public_url: str = ""
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Empty `url`: SQLite in the data folder. Else postgresql://user:password@host/name."""
+
+    url: str = ""
+    pool_size: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+
+
+class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Empty `url`: a Valkey of our own in the data folder. Else redis://host:6379/0."""
+
+    url: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`requests_per_minute` is per organisation and process; more is a 429 with Retry-After; 0 switches it off."""
+
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 6000
+
+
+class Targets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Private addresses that callbacks and Lightning addresses may reach all the same: CIDR or host:port."""
+
+    allow: list[str] = []
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fixed test rate: dollars for a bitcoin, and the day it was written down. Never used with a real rail."""
+
+    usd_per_btc: str = "100000"
+    set_on: str = "2026-11-23"
+
+
+class RailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rails pay, in order of preference, and each one's options. `address_domains` maps a Lightning address's
+    domain to the base URL that answers for it, for wallets without a public name."""
+
+    use: list[str] = ["sandbox"]
+    options: dict[str, dict[str, Any]] = {}
+    address_domains: dict[str, str] = {}
+
+
+class PayoutCaps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In satoshis. `paused` is the kill switch."""
+
+    paused: bool = False
+    per_payout_sats: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+    per_worker_day_sats: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    per_hub_day_sats: Annotated[int, msgspec.Meta(ge=1)] = 10_000_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `config/hub.yaml`. `secret_keys` seal what must be read back (webhook secrets): the first seals,
+    all open; empty means a key file of our own in the data folder."""
+
+    data_dir: str = ".hub"
+    server: Server = Server()
+    database: DatabaseSettings = DatabaseSettings()
+    queue: QueueSettings = QueueSettings()
+    secret_keys: list[str] = []
+    limits: Limits = Limits()
+    targets: Targets = Targets()
+    rates: Rates = Rates()
+    rails: RailSettings = RailSettings()
+    payouts: PayoutCaps = PayoutCaps()
+    test_grant_usd: Decimal = Decimal(10_000)
+    log: Literal["auto", "json", "human"] = "auto"
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.data_dir).expanduser().resolve()
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite:///{self.folder / 'hub.db'}"
+
+    @property
+    def rate_limit_per_minute(self) -> int:
+        return self.limits.requests_per_minute
+
+    @property
+    def public_url(self) -> str:
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return (self.server.public_url or f"http://{host}:{self.server.port}").rstrip("/")

@@ -1,0 +1,186 @@
+"""Builds everything once from the settings: database, queue, connectors, rails, and the values that handlers and jobs
+work with. The only global assembly; called by `hub serve`, `hub work`, the command line and the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from connectors.config import ConnectorConfig
+from connectors.http import OutboundHttp
+from connectors.rails import RAILS, RailConfig
+from connectors.rails.lightning_address import LightningAddresses
+from connectors.rails.sandbox import FILE_NAME as SANDBOX_FILE
+from connectors.rails.sandbox_wallets import SandboxWallets
+from connectors.target_guard import parse_allow
+from connectors.threads import Threads
+from core.access.sealing import Sealer, new_key
+from core.db.engine import Database
+from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
+from core.errors import Misconfigured
+from core.payouts.rail import Rail
+from core.payouts.rates import Rate, fixed, for_rail
+from core.routing.score import Weights
+from hub import config_files
+from hub.embedded import valkey
+from hub.jobs.queue import Queue
+from hub.lanes import CallbackTester, CreationLane, IntakeLane
+from hub.services import Services
+from hub.settings import Settings
+
+_LNURL_BYTES = 262_144  # LUD-06 metadata may carry a picture
+_LNURL_SECONDS = 10.0
+
+
+class Wiring(msgspec.Struct, frozen=True, kw_only=True):
+    """The services of the web application, and what only the workers need beside them."""
+
+    services: Services
+    settings: Settings
+    queue: Queue
+    queue_url: str
+    threads: Threads
+    weights: Weights
+    configs: dict[str, ConnectorConfig]
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, Path]:
+    """The settings and the folder they came from. Raises Misconfigured."""
+    values = os.environ if environ is None else environ
+    directory = config_files.folder(values)
+    return config_files.settings(directory, values), directory
+
+
+def queue_url(settings: Settings) -> str:
+    """The configured queue, or the socket of our own Valkey (which `hub up` keeps running)."""
+    return settings.queue.url or f"unix://{valkey.socket_path(settings.folder / 'valkey')}"
+
+
+@contextlib.asynccontextmanager
+async def wire(
+    settings: Settings, directory: Path, environ: Mapping[str, str] | None = None
+) -> AsyncGenerator[Wiring]:
+    """Everything open; closed again at the end. Raises Misconfigured before anything is opened."""
+    values = os.environ if environ is None else environ
+    types, plans = config_files.task_types(directory), config_files.plans(directory)
+    configs = _connectors(directory, values)
+    weights = config_files.weights(directory)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    rails = _rails(settings)
+    rate = _rate(settings, rails)
+    sealer = Sealer(settings.secret_keys or [own_key(settings.folder)])
+    domains = settings.rails.address_domains
+    database = Database(settings.database_url, pool_size=settings.database.pool_size)
+    queue = Queue(queue_url(settings))
+    threads = Threads()
+    work = UnitOfWork(database, queue.nudge)
+    outbound = OutboundHttp(
+        allow=parse_allow([*settings.targets.allow, *map(_host_and_port, domains.values())]),
+        before_call=refuse_open_transaction,
+    )
+    try:
+        async with outbound:
+            services = Services(
+                settings=settings,
+                database=database,
+                work=work,
+                types=types,
+                plans=plans,
+                rate=lambda: rate,
+                connectors=configs,
+                sealer=sealer,
+                outbound=outbound,
+                rails=rails,
+                addresses=LightningAddresses(
+                    lambda url: outbound.get(url, max_bytes=_LNURL_BYTES, timeout=_LNURL_SECONDS),
+                    network=next(iter(rails.values())).capabilities.network,
+                    domains=domains,
+                ),
+                creator=CreationLane(work),
+                intake=IntakeLane(work),
+                callbacks=CallbackTester(work, outbound, sealer),
+                queue_answers=queue.ping,
+                wallets=SandboxWallets(settings.folder / SANDBOX_FILE) if "sandbox" in rails else None,
+            )
+            yield Wiring(
+                services=services,
+                settings=settings,
+                queue=queue,
+                queue_url=queue_url(settings),
+                threads=threads,
+                weights=weights,
+                configs=configs,
+            )
+    finally:
+        await queue.close()
+        threads.close()
+        await database.close()
+
+
+def own_key(folder: Path) -> str:
+    """The key that seals secrets when the operator gave none: made once, readable by us alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "secret.key"
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(new_key())
+    return path.read_text().strip()
+
+
+def _connectors(directory: Path, environ: Mapping[str, str]) -> dict[str, ConnectorConfig]:
+    """The configured connectors. `hub demo` says by HUB_SIMULATOR_URL where its simulated vendors answer."""
+    configs = config_files.connectors(directory, environ)
+    simulator = environ.get("HUB_SIMULATOR_URL")
+    if not simulator:
+        return configs
+    return {
+        name: msgspec.structs.replace(
+            config,
+            settings=msgspec.structs.replace(
+                config.settings, test_base_url=f"{simulator}/{config.settings.connector}"
+            ),
+        )
+        if config.settings.test_base_url
+        else config
+        for name, config in configs.items()
+    }
+
+
+def _rails(settings: Settings) -> dict[str, Rail]:
+    unknown = [name for name in settings.rails.use if name not in RAILS]
+    if unknown or not settings.rails.use:
+        raise Misconfigured(
+            "unknown_rail", f"hub.yaml: rails.use: no rail {unknown[:1]}; there are {', '.join(RAILS)}"
+        )
+    rails = {
+        name: RAILS[name](
+            RailConfig(name=name, data_dir=settings.folder, options=settings.rails.options.get(name, {}))
+        )
+        for name in settings.rails.use
+    }
+    if len({rail.capabilities.real_money for rail in rails.values()}) > 1:
+        raise Misconfigured(
+            "mixed_rails", "hub.yaml: rails.use: the sandbox and a real rail must not share a hub"
+        )
+    return rails
+
+
+def _rate(settings: Settings, rails: dict[str, Rail]) -> Rate:
+    try:
+        day = config_files.day(settings.rates.set_on)
+    except ValueError as error:
+        raise Misconfigured("bad_rate", f"hub.yaml: rates.set_on: {error}; write 2026-11-23") from error
+    rate = fixed(settings.rates.usd_per_btc, day)
+    for rail in rails.values():
+        for_rail(rate, rail.capabilities)
+    return rate
+
+
+def _host_and_port(url: str) -> str:
+    return url.split("://", 1)[-1].split("/", 1)[0]
