@@ -1,0 +1,159 @@
+/* The hub's one script. Every page works without it; with it
+   - deadlines count down, drawn from the server's clock (data-deadline, data-now in milliseconds);
+   - a form with data-draft is saved a moment after each change;
+   - an element with data-refresh is fetched again every five seconds while the page is visible;
+   - a control with data-live posts the form, because other questions depend on its answer;
+   - Ctrl+Enter submits the answer form. No single-letter keys: they fight with screen readers. */
+"use strict";
+
+(() => {
+  const DRAFT_AFTER_MS = 700;
+  const REFRESH_MS = 5000;
+
+  /* ---------- deadlines ---------- */
+
+  // The first paint is as good a moment as any: what matters is that a wrong clock on this device changes nothing.
+  const offsets = new WeakMap();
+
+  function left(node) {
+    if (!offsets.has(node)) offsets.set(node, Number(node.dataset.now) - Date.now());
+    return Number(node.dataset.deadline) - (Date.now() + offsets.get(node));
+  }
+
+  function words(ms) {
+    if (ms <= 0) return "no time left";
+    const seconds = Math.floor(ms / 1000);
+    if (seconds < 600) return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s left`;
+    if (seconds < 7200) return `${Math.floor(seconds / 60)} min left`;
+    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min left`;
+  }
+
+  function tick() {
+    for (const node of document.querySelectorAll("[data-deadline]")) {
+      const ms = left(node);
+      const text = words(ms);
+      if (node.textContent !== text) node.textContent = text;
+      node.classList.toggle("soon", ms < 60_000);
+      const warning = document.getElementById(node.dataset.warning || "");
+      if (warning && ms < 60_000 && ms > 0 && !warning.textContent) {
+        warning.textContent = "Less than a minute left.";
+      }
+    }
+  }
+
+  /* ---------- drafts ---------- */
+
+  function say(form, text) {
+    const place = document.getElementById(form.dataset.status || "");
+    if (place) place.textContent = text;
+  }
+
+  function body(form) {
+    return new URLSearchParams(new FormData(form));
+  }
+
+  function keepDrafts(form) {
+    let timer = 0;
+    let dirty = false;
+    let saving = Promise.resolve();
+
+    async function save() {
+      window.clearTimeout(timer);
+      if (!dirty) return;
+      dirty = false;
+      try {
+        const answer = await fetch(form.dataset.draft, {
+          method: "POST", body: body(form), credentials: "same-origin", redirect: "manual",
+          headers: { Accept: "application/json" },
+        });
+        if (!answer.ok) throw new Error(String(answer.status));
+        if (!dirty) say(form, "Draft saved");
+      } catch {
+        dirty = true;
+        say(form, "Draft not saved. We try again.");
+        timer = window.setTimeout(queue, REFRESH_MS);
+      }
+    }
+
+    function queue() { saving = saving.then(save); }
+
+    form.addEventListener("input", () => {
+      dirty = true;
+      say(form, "Saving…");
+      window.clearTimeout(timer);
+      timer = window.setTimeout(queue, DRAFT_AFTER_MS);
+    });
+    form.addEventListener("submit", () => { dirty = false; window.clearTimeout(timer); });
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden" && dirty) {
+        dirty = !navigator.sendBeacon(form.dataset.draft, body(form));
+      }
+    });
+  }
+
+  function live(event) {
+    const control = event.target.closest("[data-live]");
+    const form = control && control.form;
+    const button = form && form.querySelector("button[data-redraw]");
+    if (button) form.requestSubmit(button);
+  }
+
+  /* ---------- lists that change by themselves ---------- */
+
+  function refresh(node) {
+    let etag = "";
+    let busy = false;
+    async function once() {
+      if (busy || document.visibilityState === "hidden") return;
+      busy = true;
+      try {
+        const answer = await fetch(node.dataset.refresh, {
+          credentials: "same-origin", redirect: "manual", cache: "no-store",
+          headers: etag ? { "If-None-Match": etag } : {},
+        });
+        if (answer.status === 200) {
+          etag = answer.headers.get("ETag") || "";
+          replace(node, await answer.text());
+        }
+      } catch {
+        // Away for a moment: the next round finds out.
+      } finally {
+        busy = false;
+      }
+    }
+    window.setInterval(once, REFRESH_MS);
+    document.addEventListener("visibilitychange", once);
+  }
+
+  function replace(node, html) {
+    const before = node.querySelectorAll("[data-offer]").length;
+    const focused = node.contains(document.activeElement) ? document.activeElement.id : "";
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    node.replaceChildren(...fresh.body.childNodes);
+    if (focused) {
+      const again = document.getElementById(focused) || document.getElementById("main");
+      again.focus({ preventScroll: true });
+    }
+    const after = node.querySelectorAll("[data-offer]").length;
+    const news = document.getElementById("news");
+    if (news && after !== before) news.textContent = after === 1 ? "1 offer for you" : `${after} offers for you`;
+    tick();
+  }
+
+  /* ---------- start ---------- */
+
+  for (const form of document.querySelectorAll("form[data-draft]")) keepDrafts(form);
+  for (const node of document.querySelectorAll("[data-refresh]")) refresh(node);
+  document.addEventListener("change", live);
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    const form = event.target instanceof Element && event.target.closest("form[data-draft]");
+    const button = form && form.querySelector("button[data-submit]");
+    if (button) { event.preventDefault(); form.requestSubmit(button); }
+  });
+  // A page that shows an error summary puts the reader there.
+  const summary = document.querySelector("[data-focus]");
+  if (summary) summary.focus();
+  tick();
+  window.setInterval(tick, 1000);
+})();
