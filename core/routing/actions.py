@@ -1,0 +1,209 @@
+"""What happens between a task and its people: offered, accepted, declined, given back, answered. Each function is one
+transaction of its caller: the jobs of `hub/jobs`, the worker's pages and the worker's API.
+
+A task is `posted` while nobody has it, `assigned` while somebody is offered it or works on it, `submitted` while an
+answer is judged. With a backup there can be two answers: the first to come is judged, the second waits as a submitted
+assignment and is judged only if the first is refused (`core/verification/actions.py`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from core import clock, ids
+from core.audit.record import record
+from core.db.base import to_json
+from core.db.hot import for_dialect
+from core.db.unit_of_work import Transaction, UnitOfWork
+from core.errors import Conflict, NotFound
+from core.outbox.rows import Lease
+from core.routing.assignments import leave, living, task_for_update
+from core.routing.model import Policy
+from core.routing.offering import backup_at_ms, offer_to_best, set_timers, try_again
+from core.routing.states import AssignmentKind, AssignmentState
+from core.routing.tables import Assignment, Submission
+from core.routing.waiting import to_offer
+from core.tasks.changes import change
+from core.tasks.states import ENDED, TaskStatus
+from core.tasks.tables import Task
+from core.tasks.types import TaskTypes
+from core.workers.actions import announce_free
+
+
+async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy) -> Assignment | None:
+    """Topic `task.posted`, transaction `routing.offer`: set the task's timers and offer it to the best worker, if it
+    is funded and nobody has it. When nobody can take it, it is tried again soon and whenever a worker is free."""
+    task = await task_for_update(tx, task_id)
+    if task.status in ENDED:
+        return None
+    kind = types.of(task.task_type)
+    await set_timers(tx, task, kind)
+    if task.status != TaskStatus.POSTED or not task.funded:
+        return None
+    if await tx.now_ms() >= clock.to_ms(task.hard_stop_at):
+        return None  # its own timer ends it
+    assignment = await offer_to_best(tx, task, kind, policy, role=AssignmentKind.PRIMARY)
+    if assignment is None:
+        await try_again(tx, "task.posted", task, policy)
+        return None
+    await change(tx, task, TaskStatus.ASSIGNED, actor="hub")
+    return assignment
+
+
+async def lapse_offer(tx: Transaction, assignment_id: str) -> None:
+    """Topic `assignment.lapse`: an offer that nobody answered goes to somebody else."""
+    task, assignment = await _locked(tx, assignment_id)
+    if assignment.state != AssignmentState.OFFERED:
+        return
+    left = clock.to_ms(assignment.expires_at) - await tx.now_ms()
+    if left > 0:
+        tx.emit("assignment.lapse", assignment_id, delay=left / 1000)
+        return
+    await leave(tx, assignment, AssignmentState.LAPSED, reason="offer_expired")
+    await settle(tx, task)
+
+
+async def accept(tx: Transaction, assignment_id: str, worker_id: str) -> Assignment:
+    """Transaction `routing.accept`: the worker takes the offer. Accepting twice is accepting once. Raises NotFound
+    for somebody else's offer, Conflict when it has run out or was answered otherwise."""
+    _, assignment = await _locked(tx, assignment_id, worker_id)
+    if assignment.state == AssignmentState.ACCEPTED:
+        return assignment
+    now = await tx.now_ms()
+    if assignment.state == AssignmentState.OFFERED and now >= clock.to_ms(assignment.expires_at):
+        raise Conflict("offer_expired", "This offer has run out")
+    _must_be(assignment, AssignmentState.OFFERED, "This offer is no longer open")
+    await leave(tx, assignment, AssignmentState.ACCEPTED, accepted_at=clock.from_ms(now))
+    await _audit(tx, assignment, "accepted")
+    return assignment
+
+
+async def decline(tx: Transaction, assignment_id: str, worker_id: str) -> Assignment:
+    """The worker does not want the offer; somebody else gets it. Raises NotFound, Conflict when it is not open."""
+    return await _give_back(tx, assignment_id, worker_id, AssignmentState.OFFERED, AssignmentState.DECLINED)
+
+
+async def release(tx: Transaction, assignment_id: str, worker_id: str) -> Assignment:
+    """The worker gives back what they accepted, without penalty. Raises NotFound, Conflict when they do not have it."""
+    return await _give_back(tx, assignment_id, worker_id, AssignmentState.ACCEPTED, AssignmentState.RELEASED)
+
+
+async def save_draft(tx: Transaction, assignment_id: str, worker_id: str, form: dict[str, list[str]]) -> None:
+    """Keep what the worker has filled in so far. Raises NotFound, Conflict when the task is not in their hands."""
+    assignment = await tx.session.get(Assignment, assignment_id)
+    if assignment is None or assignment.worker_id != worker_id:
+        raise NotFound("unknown_assignment", "There is no such task for you")
+    _must_be(assignment, AssignmentState.ACCEPTED, "This task is no longer in your hands")
+    sql = (
+        "INSERT INTO drafts (assignment_id, form, updated_at) VALUES ($1, $2, $3) "
+        "ON CONFLICT (assignment_id) DO UPDATE SET form = excluded.form, updated_at = excluded.updated_at"
+    )
+    await tx.execute(for_dialect(sql, tx.dialect), (assignment_id, to_json(form), await tx.now_ms()))
+
+
+async def submit(tx: Transaction, assignment_id: str, worker_id: str, output: Any) -> Submission:
+    """Transaction `routing.submit`: the worker's answer, which the caller has checked against the schema. The same
+    answer again gives the stored one. Late answers are taken until the hard stop, while the task is still theirs.
+    Raises NotFound for somebody else's task, Conflict when it is not in their hands or answered differently."""
+    task, assignment = await _locked(tx, assignment_id, worker_id)
+    before = await submission_of(tx, assignment_id)
+    if before is not None:
+        if _canonical(before.output) != _canonical(output):
+            raise Conflict("answered", "You have answered this task already")
+        return before
+    _must_be(assignment, AssignmentState.ACCEPTED, "This task is no longer in your hands")
+    now = await tx.now_ms()
+    if now >= clock.to_ms(task.hard_stop_at):
+        raise Conflict("too_late", "The time for this task is over")
+    await leave(tx, assignment, AssignmentState.SUBMITTED)
+    submission = Submission(
+        id=ids.new("sub"),
+        assignment_id=assignment.id,
+        task_id=task.id,
+        worker_id=worker_id,
+        output=output,
+        created_at=clock.from_ms(now),
+    )
+    tx.session.add(submission)
+    sql = for_dialect("DELETE FROM drafts WHERE assignment_id = $1", tx.dialect)
+    await tx.execute(sql, (assignment_id,))
+    await _audit(tx, assignment, "submitted")
+    if task.status == TaskStatus.ASSIGNED:
+        await change(tx, task, TaskStatus.SUBMITTED, actor=f"person:{worker_id}")
+        tx.emit("submission.received", submission.id)
+    return submission
+
+
+async def offer_waiting(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> int:
+    """Topic `worker.free`: offer the waiting tasks that somebody can take now, earliest deadline first, each in a
+    transaction of its own. Gives how many were offered; what is left over gets a job of its own."""
+    async with work.read() as session:
+        task_ids = await to_offer(session, lease.subject, types, policy)
+    offered = 0
+    for task_id in task_ids[: policy.waiting_batch]:
+        async with work.fenced(lease, "routing.offer") as tx:
+            offered += await offer(tx, task_id, types, policy) is not None
+    async with work.finishing(lease, "routing.offer_waiting") as tx:
+        if offered and len(task_ids) > policy.waiting_batch:
+            announce_free(tx, lease.subject)
+    return offered
+
+
+async def submission_of(tx: Transaction, assignment_id: str) -> Submission | None:
+    return await tx.session.scalar(select(Submission).where(Submission.assignment_id == assignment_id))
+
+
+async def settle(tx: Transaction, task: Task) -> None:
+    """After somebody let go of an assigned task: with nobody left it goes back to the queue; with one left, past the
+    time for a backup, another backup is looked for. The caller holds the task's row."""
+    if task.status != TaskStatus.ASSIGNED:
+        return
+    left = await living(tx, task.id)
+    if not left:
+        await change(tx, task, TaskStatus.POSTED, actor="hub")
+        tx.emit("task.posted", task.id)
+    elif len(left) == 1 and await tx.now_ms() >= backup_at_ms(task):
+        tx.emit("task.at_80", task.id)
+
+
+async def _give_back(
+    tx: Transaction, assignment_id: str, worker_id: str, held: AssignmentState, to: AssignmentState
+) -> Assignment:
+    task, assignment = await _locked(tx, assignment_id, worker_id)
+    if assignment.state == to:
+        return assignment
+    _must_be(assignment, held, "This task is no longer in your hands")
+    await leave(tx, assignment, to)
+    await _audit(tx, assignment, to)
+    await settle(tx, task)
+    return assignment
+
+
+async def _locked(
+    tx: Transaction, assignment_id: str, worker_id: str | None = None
+) -> tuple[Task, Assignment]:
+    """The task's row under its lock, then the assignment as it is under that lock. `worker_id`: only their own."""
+    found = await tx.session.get(Assignment, assignment_id)
+    if found is None or worker_id not in (None, found.worker_id):
+        raise NotFound("unknown_assignment", "There is no such task for you")
+    task = await task_for_update(tx, found.task_id)
+    await tx.session.refresh(found)
+    return task, found
+
+
+def _canonical(output: Any) -> bytes:
+    """JSON with its keys in order: 1 and true differ, the order of the form's fields does not."""
+    return msgspec.json.encode(output, order="sorted")
+
+
+def _must_be(assignment: Assignment, state: AssignmentState, message: str) -> None:
+    if assignment.state != state:
+        raise Conflict("wrong_state", message, state=assignment.state, reason=assignment.reason)
+
+
+async def _audit(tx: Transaction, assignment: Assignment, deed: str) -> None:
+    actor = f"person:{assignment.worker_id}"
+    action = f"assignment.{deed}"
+    await record(tx, actor=actor, action=action, subject=assignment.id, task=assignment.task_id)

@@ -1,0 +1,101 @@
+"""Gives a task to a worker and ends that again, so that no slot is given twice, nobody holds more than their capacity
+and capacity is given back exactly once. Every caller holds the task's row (`task_for_update`): that lock is what puts
+all that happens to one task in an order, on both databases. Locks are taken task first, then workers, then ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from core import clock
+from core.db.compare_and_set import move
+from core.db.unit_of_work import Transaction
+from core.errors import NotFound
+from core.routing.states import HOLDS_CAPACITY, LIVE, TRANSITIONS, AssignmentState
+from core.routing.tables import Assignment
+from core.tasks.tables import Task
+from core.workers.actions import announce_free
+from core.workers.tables import Worker
+
+
+async def task_for_update(tx: Transaction, task_id: str) -> Task:
+    """The task as it is now, held until the end of the transaction. Raises NotFound."""
+    task = await tx.session.get(Task, task_id, with_for_update={"key_share": True}, populate_existing=True)
+    if task is None:
+        raise NotFound("unknown_task", "There is no such task")
+    return task
+
+
+async def claim(tx: Transaction, assignment: Assignment) -> bool:
+    """Count one more in the worker's hands and write the assignment, or neither. False when the worker is full or
+    paused by now, or the slot taken. A savepoint, because on PostgreSQL a lost race would otherwise keep the
+    worker's row locked and end the transaction; the caller goes on with the next candidate."""
+    savepoint = await tx.session.begin_nested()
+    taken: Any = await tx.session.execute(
+        update(Worker)
+        .where(Worker.id == assignment.worker_id, Worker.load < Worker.capacity, Worker.available)
+        .values(load=Worker.load + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if taken.rowcount != 1:
+        await savepoint.rollback()
+        return False
+    tx.session.add(assignment)
+    try:
+        await tx.session.flush()
+    except IntegrityError:
+        await savepoint.rollback()
+        return False
+    await savepoint.commit()
+    return True
+
+
+async def leave(tx: Transaction, assignment: Assignment, to: AssignmentState, **values: Any) -> None:
+    """Move the assignment on, with `values`; who stops holding capacity gets it back. Raises Conflict (see `move`)."""
+    held = assignment.state in HOLDS_CAPACITY
+    if to not in LIVE:
+        values["ended_at"] = clock.from_ms(await tx.now_ms())
+    await move(tx, assignment, to, table=TRANSITIONS, **values)
+    if held and to not in HOLDS_CAPACITY:
+        await _free_one(tx, assignment.worker_id)
+
+
+async def end_all(
+    tx: Transaction,
+    task_id: str,
+    reason: str,
+    *,
+    states: Collection[AssignmentState] = LIVE,
+    but: str | None = None,
+) -> list[Assignment]:
+    """Lapse the living assignments of a task that are in `states`, except the one with the id `but`. In the order of
+    workers, so that two transactions never wait for each other in a ring."""
+    ending = [one for one in await living(tx, task_id) if one.state in states and one.id != but]
+    for assignment in sorted(ending, key=lambda one: one.worker_id):
+        await leave(tx, assignment, AssignmentState.LAPSED, reason=reason)
+    return ending
+
+
+async def living(tx: Transaction, task_id: str) -> list[Assignment]:
+    """The assignments of a task that are offered, accepted or submitted now, by slot."""
+    statement = (
+        select(Assignment)
+        .where(Assignment.task_id == task_id, Assignment.state.in_([str(state) for state in LIVE]))
+        .order_by(Assignment.slot)
+        .execution_options(populate_existing=True)
+    )
+    return list(await tx.session.scalars(statement))
+
+
+async def _free_one(tx: Transaction, worker_id: str) -> None:
+    statement = (
+        update(Worker)
+        .where(Worker.id == worker_id)
+        .values(load=Worker.load - 1, idle_since=clock.from_ms(await tx.now_ms()))
+        .returning(Worker.environment)
+        .execution_options(synchronize_session=False)
+    )
+    announce_free(tx, (await tx.session.execute(statement)).scalar_one())

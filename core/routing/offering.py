@@ -1,0 +1,87 @@
+"""Offers one task to the best worker there is now, and sets what has to ring later. Used by `actions.py` for the first
+worker, by `sla.py` for a backup. The caller holds the task's row."""
+
+from __future__ import annotations
+
+from core import clock, ids
+from core.db.unit_of_work import Transaction
+from core.routing.assignments import claim, living
+from core.routing.candidates import able, questions
+from core.routing.deadlines import Deadlines, Held, backup_at, timers
+from core.routing.model import Policy
+from core.routing.score import ranked
+from core.routing.states import AssignmentKind, AssignmentState
+from core.routing.tables import Assignment
+from core.tasks.tables import Task
+from core.tasks.types import TaskType
+
+
+async def offer_to_best(
+    tx: Transaction, task: Task, kind: TaskType, policy: Policy, *, role: AssignmentKind
+) -> Assignment | None:
+    """The assignment, offered, in the lowest slot that is free; None when nobody can take it now. A candidate whom
+    another task took meanwhile is passed over."""
+    now = await tx.now_ms()
+    due = deadlines(task, kind).due_ms(now)
+    [question] = await questions(tx.session, [(task, kind)], policy)
+    candidates = await able(tx.session, question, now, policy)
+    for best in ranked(question, candidates, (due - now) / 1000, policy.weights):
+        assignment = Assignment(
+            id=ids.new("asg"),
+            task_id=task.id,
+            worker_id=best.worker_id,
+            slot=await _free_slot(tx, task.id),
+            kind=str(role),
+            state=str(AssignmentState.OFFERED),
+            score=best.total,
+            offered_at=clock.from_ms(now),
+            expires_at=clock.from_ms(min(now + kind.offer_seconds * 1000, due)),
+            due_at=clock.from_ms(due),
+        )
+        if await claim(tx, assignment):
+            expires = clock.to_ms(assignment.expires_at)
+            tx.emit("assignment.lapse", assignment.id, delay=(expires - now) / 1000)
+            return assignment
+    return None
+
+
+async def set_timers(tx: Transaction, task: Task, kind: TaskType) -> None:
+    """The alarms of the task's present round. Their keys make a repeat harmless."""
+    now = await tx.now_ms()
+    for timer in timers(task.id, deadlines(task, kind), now):
+        body = {"at_ms": timer.at_ms}
+        tx.emit(timer.topic, task.id, body=body, delay=(timer.at_ms - now) / 1000, key=timer.key)
+
+
+async def try_again(tx: Transaction, topic: str, task: Task, policy: Policy) -> None:
+    """The same job again in a moment, because nobody could take the task. However many jobs find nobody at the same
+    time, there is one such row for each span of `retry_seconds`: whoever runs in one span sets the next one's."""
+    span = policy.retry_seconds * 1000
+    key = f"task:{task.id}:{topic}:{await tx.now_ms() // span + 1}"
+    tx.emit(topic, task.id, delay=policy.retry_seconds, key=key)
+
+
+def backup_at_ms(task: Task) -> int:
+    return backup_at(clock.to_ms(task.expires_at), task.sla_seconds * 1000)
+
+
+def deadlines(task: Task, kind: TaskType) -> Deadlines:
+    return Deadlines(
+        sla_ms=task.sla_seconds * 1000,
+        expires_at_ms=clock.to_ms(task.expires_at),
+        hard_stop_at_ms=clock.to_ms(task.hard_stop_at),
+        reroutes=task.reroutes,
+        max_reroutes=kind.max_reroutes,
+    )
+
+
+def held(assignments: list[Assignment]) -> list[Held]:
+    return [
+        Held(id=one.id, state=AssignmentState(one.state), due_at_ms=clock.to_ms(one.due_at))
+        for one in assignments
+    ]
+
+
+async def _free_slot(tx: Transaction, task_id: str) -> int:
+    taken = {one.slot for one in await living(tx, task_id)}
+    return min(set(range(len(taken) + 1)) - taken)

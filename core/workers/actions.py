@@ -1,0 +1,152 @@
+"""Makes workers of people and changes what routing asks of them. Called by the operator's and the worker's pages,
+by the CLI and by the demo's seed; a person's row exists before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from core import clock
+from core.audit.record import record
+from core.db.unit_of_work import Transaction
+from core.errors import Conflict, NotFound
+from core.workers import check
+from core.workers.model import NewWorker, ProfileChange
+from core.workers.tables import Worker, WorkerSkill
+
+
+async def create(tx: Transaction, new: NewWorker, *, actor: str) -> Worker:
+    """The person becomes a worker. Raises Invalid for bad values, Conflict when they are one already or when there
+    is no such person."""
+    check.new_worker(new)
+    address = None if new.payout_address is None else check.address(new.payout_address)
+    worker = Worker(
+        id=new.person_id,
+        environment=str(new.environment),
+        tier=new.tier,
+        reliability=new.reliability,
+        price_floor_msat=new.price_floor_msat,
+        capacity=new.capacity,
+        load=0,
+        available=new.available,
+        payout_address=address,
+        idle_since=clock.from_ms(await tx.now_ms()),
+    )
+    tx.session.add(worker)
+    try:
+        await tx.session.flush()
+    except IntegrityError as error:
+        raise Conflict("not_a_new_worker", "This person is a worker already, or does not exist") from error
+    await _write_skills(tx, worker.id, new.skills)
+    await record(
+        tx,
+        actor=actor,
+        action="worker.created",
+        subject=worker.id,
+        environment=worker.environment,
+        tier=worker.tier,
+        skills=sorted(new.skills),
+        payout_address=address,
+    )
+    if worker.available:
+        announce_free(tx, worker.environment)
+    return worker
+
+
+async def change(tx: Transaction, worker_id: str, wanted: ProfileChange, *, actor: str) -> Worker:
+    """Set skills, tier, reliability, price floor or capacity. Raises Invalid for bad values, NotFound, and Conflict
+    when the new capacity is below what the worker has in hand."""
+    check.change(wanted)
+    worker = await _locked(tx, worker_id)
+    given: dict[str, Any] = {
+        name: value
+        for name in wanted.__struct_fields__
+        if (value := getattr(wanted, name)) is not msgspec.UNSET
+    }
+    skills: frozenset[str] | None = given.pop("skills", None)
+    if given.get("capacity", worker.capacity) < worker.load:
+        raise Conflict(
+            "more_in_hand", f"The worker has {worker.load} assignments in hand; wait until they end"
+        )
+    detail = {name: {"from": getattr(worker, name), "to": value} for name, value in given.items()}
+    for name, value in given.items():
+        setattr(worker, name, value)
+    if skills is not None:
+        before = await _skills(tx, worker_id)
+        await tx.session.execute(delete(WorkerSkill).where(WorkerSkill.worker_id == worker_id))
+        await _write_skills(tx, worker_id, skills)
+        detail["skills"] = {"from": before, "to": sorted(skills)}
+    await record(tx, actor=actor, action="worker.changed", subject=worker_id, **detail)
+    if worker.available:
+        announce_free(tx, worker.environment)
+    return worker
+
+
+async def set_payout_address(tx: Transaction, worker_id: str, address: str | None, *, actor: str) -> Worker:
+    """Where the worker is paid from now on; None takes the address away. The audit keeps both, because a changed
+    address is what a stolen account looks like. Raises Invalid for a bad shape, NotFound."""
+    tidy = None if address is None else check.address(address)
+    worker = await _locked(tx, worker_id)
+    before = worker.payout_address
+    if before == tidy:
+        return worker
+    worker.payout_address = tidy
+    detail: dict[str, Any] = {"from": before, "to": tidy}
+    await record(tx, actor=actor, action="worker.payout_address_changed", subject=worker_id, **detail)
+    return worker
+
+
+async def pause(tx: Transaction, worker_id: str, *, actor: str) -> Worker:
+    """No new offers from now on; what is in hand stays. Raises NotFound."""
+    return await _set_available(tx, worker_id, available=False, actor=actor)
+
+
+async def resume(tx: Transaction, worker_id: str, *, actor: str) -> Worker:
+    """Offers come again, beginning with what waits. Raises NotFound."""
+    return await _set_available(tx, worker_id, available=True, actor=actor)
+
+
+def announce_free(tx: Transaction, environment: str) -> None:
+    """Somebody may be able to take a waiting task now: `routing.actions.offer_waiting` looks. Once a transaction."""
+    if not any(job.topic == "worker.free" and job.subject == environment for job in tx.jobs):
+        tx.emit("worker.free", environment)
+
+
+async def _set_available(tx: Transaction, worker_id: str, *, available: bool, actor: str) -> Worker:
+    worker = await _locked(tx, worker_id)
+    if worker.available == available:
+        return worker
+    worker.available = available
+    if available:
+        worker.idle_since = clock.from_ms(await tx.now_ms())
+        announce_free(tx, worker.environment)
+    action = "worker.resumed" if available else "worker.paused"
+    await record(tx, actor=actor, action=action, subject=worker_id)
+    return worker
+
+
+async def _locked(tx: Transaction, worker_id: str) -> Worker:
+    """The row, held until the end of the transaction. The ORM writes only the columns that changed, so a load that
+    routing counts meanwhile is never overwritten."""
+    worker = await tx.session.get(
+        Worker, worker_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+    if worker is None:
+        raise NotFound("unknown_worker", "There is no such worker")
+    return worker
+
+
+async def _skills(tx: Transaction, worker_id: str) -> list[str]:
+    statement = (
+        select(WorkerSkill.skill).where(WorkerSkill.worker_id == worker_id).order_by(WorkerSkill.skill)
+    )
+    return list(await tx.session.scalars(statement))
+
+
+async def _write_skills(tx: Transaction, worker_id: str, skills: frozenset[str]) -> None:
+    if skills:
+        rows = [{"worker_id": worker_id, "skill": skill} for skill in sorted(skills)]
+        await tx.session.execute(insert(WorkerSkill), rows)
