@@ -19,7 +19,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddrInfo = tuple[int, int, int, str, tuple[Any, ...]]  # what getaddrinfo gives and aiohttp passes on
 
-ALLOW_SETTING = "outbound_allow"  # the operator's list, as `hub.yaml` names it
+ALLOW_SETTING = "targets.allow"  # the operator's list, as `hub.yaml` names it
 ORDINARY_PORTS = frozenset({443, 8443})
 MAX_URL_CHARS = 2048
 

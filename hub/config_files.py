@@ -11,27 +11,36 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
-from core.verification.stages.rules import check_rules
 
 from connectors import yaml_file
 from connectors.config import ConnectorConfig, load
 from core.billing.plans import Plan, Plans
 from core.errors import Misconfigured
 from core.forms.profile import check
-from core.routing.score import Weights
+from core.routing.model import Policy
 from core.tasks.types import TaskType, TaskTypes
 from core.verification.stages import STAGES
+from core.verification.stages.rules import check_rules
 from hub.settings import Settings
 
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 # Short names for what every deployment sets.
-_SHORT = {
-    "HUB_DATA_DIR": "data_dir",
-    "HUB_DATABASE_URL": "database.url",
-    "HUB_REDIS_URL": "queue.url",
-    "HUB_PUBLIC_URL": "server.public_url",
-    "HUB_SECRET_KEYS": "secret_keys",
+_SHORT: dict[str, tuple[str, ...]] = {
+    "HUB_DATA_DIR": ("data_dir",),
+    "HUB_DATABASE_URL": (
+        "database",
+        "url",
+    ),
+    "HUB_REDIS_URL": (
+        "queue",
+        "url",
+    ),
+    "HUB_PUBLIC_URL": (
+        "server",
+        "public_url",
+    ),
+    "HUB_SECRET_KEYS": ("secret_keys",),
 }
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 
@@ -52,11 +61,11 @@ def settings(directory: Path, environ: Mapping[str, str]) -> Settings:
     path = directory / "hub.yaml"
     document = _read(path) if path.exists() else {}
     for name, value in environ.items():
-        target = _SHORT.get(name) or (
-            name[5:].lower().replace("__", ".") if name.startswith("HUB__") else None
+        where = _SHORT.get(name) or (
+            tuple(name[5:].lower().split("__")) if name.startswith("HUB__") else None
         )
-        if target is not None:
-            _set(document, target.split("."), value, name)
+        if where is not None:
+            _set(document, where, value, name)
     return _convert(document, Settings, path.name, environ)
 
 
@@ -95,13 +104,9 @@ def plans(directory: Path) -> Plans:
     return Plans(_convert(_read(path), _PlansFile, path.name, {}).plans)
 
 
-class _RoutingFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    weights: Weights = Weights()
-
-
-def weights(directory: Path) -> Weights:
+def policy(directory: Path) -> Policy:
     path = directory / "routing.yaml"
-    return _convert(_read(path), _RoutingFile, path.name, {}).weights if path.exists() else Weights()
+    return _convert(_read(path), Policy, path.name, {}) if path.exists() else Policy()
 
 
 def connectors(directory: Path, environ: Mapping[str, str]) -> dict[str, ConnectorConfig]:
@@ -156,7 +161,7 @@ def _substituted(value: Any, name: str, environ: Mapping[str, str]) -> Any:
     return _REFERENCE.sub(resolve, value)
 
 
-def _set(document: dict[str, Any], path: list[str], value: str, name: str) -> None:
+def _set(document: dict[str, Any], path: tuple[str, ...], value: str, name: str) -> None:
     for key in path[:-1]:
         inner: object = document.setdefault(key, {})
         if not isinstance(inner, dict):

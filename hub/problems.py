@@ -15,6 +15,7 @@ from litestar.response import Redirect
 from core import errors
 from core.errors import HubError
 from hub import error_page
+from hub.api.decoding import UnsupportedMedia
 from hub.middleware import request_id
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ _OF_HUB_ERRORS: tuple[tuple[type[HubError], int, str], ...] = (
     (errors.Invalid, 422, "validation_error"),
     (errors.Rejected, 422, "validation_error"),
     (errors.LimitExceeded, 429, "rate_limit_exceeded"),
+    (UnsupportedMedia, 415, "validation_error"),
     (errors.Unavailable, 503, "internal_error"),
     (errors.Retryable, 503, "internal_error"),
 )
@@ -125,12 +127,17 @@ def _allowed(request: AnyRequest) -> list[str]:
 # --- what it looks like on the wire
 
 
-def error_response(problem: Problem, request_id: str) -> dict[str, Any]:
-    """ErrorResponse of the published API."""
+def error_object(problem: Problem) -> dict[str, Any]:
+    """`error` of the published API's ErrorResponse; in a batch, what became of one of its tasks."""
     error: dict[str, Any] = {"type": problem.type, "message": problem.message, "code": problem.code}
     if problem.details:
         error["details"] = problem.details
-    return {"error": error, "requestId": request_id}
+    return error
+
+
+def error_response(problem: Problem, request_id: str) -> dict[str, Any]:
+    """ErrorResponse of the published API."""
+    return {"error": error_object(problem), "requestId": request_id}
 
 
 def problem_document(problem: Problem, request_id: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@ the environment (`HUB__SERVER__PORT=9000` sets server.port); an unknown key is a
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,7 +83,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rates: Rates = Rates()
     rails: RailSettings = RailSettings()
     payouts: PayoutCaps = PayoutCaps()
-    test_grant_usd: Decimal = Decimal(10_000)
     log: Literal["auto", "json", "human"] = "auto"
 
     @property

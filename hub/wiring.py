@@ -24,7 +24,7 @@ from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
 from core.payouts.rail import Rail
 from core.payouts.rates import Rate, fixed, for_rail
-from core.routing.score import Weights
+from core.routing.model import Policy
 from hub import config_files
 from hub.embedded import valkey
 from hub.jobs.queue import Queue
@@ -44,7 +44,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     queue: Queue
     queue_url: str
     threads: Threads
-    weights: Weights
+    policy: Policy
     configs: dict[str, ConnectorConfig]
 
 
@@ -68,7 +68,7 @@ async def wire(
     values = os.environ if environ is None else environ
     types, plans = config_files.task_types(directory), config_files.plans(directory)
     configs = _connectors(directory, values)
-    weights = config_files.weights(directory)
+    policy = config_files.policy(directory)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = _rails(settings)
     rate = _rate(settings, rails)
@@ -112,7 +112,7 @@ async def wire(
                 queue=queue,
                 queue_url=queue_url(settings),
                 threads=threads,
-                weights=weights,
+                policy=policy,
                 configs=configs,
             )
     finally:

@@ -285,7 +285,7 @@ async def test_private_targets_get_no_connection(host):
         await asyncio.sleep(0)
         assert isinstance(error, Rejected)
         assert error.code == "target_refused"
-        assert "outbound_allow" in error.message
+        assert "targets.allow" in error.message
         assert sink.connections == 0
 
 

@@ -139,7 +139,7 @@ def test_literal_addresses_are_refused_by_form_already(url, address_class):
         admit(url)
     assert caught.value.code == "target_refused"
     assert caught.value.facts["address_class"] == address_class
-    assert "outbound_allow" in caught.value.message
+    assert "targets.allow" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+# Two commands matter: `make up` (everything with simulated people and test money) and `make test` (every check).
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/python -m pytest
+
+.PHONY: help install up demo test test-fast lint bench clean
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+install: .venv/installed ## Install everything into .venv
+
+.venv/installed: pyproject.toml uv.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv
+	$(BIN)/uv sync --locked --quiet
+	@touch $@
+
+up: install ## Install, migrate, start everything with a seeded demo on http://127.0.0.1:8000
+	@$(BIN)/hub demo
+
+demo: install ## Run the demo until 20 tasks are paid and the books balance, then stop
+	@$(BIN)/hub demo --check
+
+lint: install ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+browser: ## Install the browser that the page tests drive (Debian's chromium, as root or with sudo)
+	@./tests/install_browser.sh
+
+test: install lint browser ## Every check: lint, types, layers, all tests, the demo proven
+	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e" tests
+	$(RUN) -m "e2e" tests
+	$(RUN) -m "chaos" tests
+	$(BIN)/hub demo --check
+
+test-fast: install ## Unit, property and contract tests
+	$(RUN) -n 2 tests/unit tests/property tests/contract tests/architecture
+
+bench: install ## Figures, one JSON line each; ONLY=name runs one
+	$(BIN)/python -m tests.bench $(ONLY)
+
+clean: ## Remove what was installed and the demo's data
+	rm -rf .venv .hub

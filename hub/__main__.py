@@ -1,0 +1,69 @@
+"""The command line: `hub`, or `python -m hub`. Every command lives in its own file under `hub/cli/` and imports late,
+because a command that prints one line should not load a web framework."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from core.errors import HubError, Misconfigured
+
+# command -> (module, what it does); the module is imported when the command is called.
+_COMMANDS = {
+    "up": ("hub.cli.up", "Start everything: web, workers, and the embedded database and queue"),
+    "demo": ("hub.cli.demo", "The same with simulated people, PagerDuty and test money"),
+    "serve": ("hub.cli.serve", "The web process alone"),
+    "work": ("hub.cli.work", "One worker process (--queue default|money)"),
+    "simulate": ("hub.cli.simulate", "The simulator process of the demo"),
+    "migrate": ("hub.cli.migrate", "Bring the database to this version's schema"),
+    "check": ("hub.cli.check", "Read every configuration file and say what is wrong"),
+    "organisations": ("hub.cli.organisations", "Create and list organisations, credit their accounts"),
+    "keys": ("hub.cli.keys", "Mint, list and revoke API keys"),
+    "people": ("hub.cli.people", "Add workers and operators, make one-time sign-in links"),
+    "task": ("hub.cli.task", "Show a task's whole trail, or cancel it"),
+    "ledger": ("hub.cli.ledger", "Check the books, show balances"),
+    "jobs": ("hub.cli.jobs", "Dead letters: list and redrive"),
+    "inbound": ("hub.cli.inbound", "Deliveries that failed: list and replay"),
+    "connectors": ("hub.cli.connectors", "List connectors, run the tests inside a connector file"),
+}
+
+
+class _Late(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = __import__(_COMMANDS[cmd_name][0], fromlist=["command"])
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Late)
+@click.version_option(package_name="humanrail-hub")
+def cli() -> None:
+    """A self-hosted hub that turns an escalation into a verified human answer and pays the person at once."""
+
+
+def main() -> None:
+    try:
+        cli()
+    except Misconfigured as error:
+        click.echo(f"configuration: {error.message}", err=True)
+        for path, what in error.field_errors.items():
+            click.echo(f"  {path}: {what}", err=True)
+        sys.exit(2)
+    except HubError as error:
+        click.echo(f"{error.code}: {error.message}", err=True)
+        for path, what in error.field_errors.items():
+            click.echo(f"  {path}: {what}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

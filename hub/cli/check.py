@@ -1,0 +1,24 @@
+"""`hub check`: reads every configuration file and says what is wrong with it."""
+
+from __future__ import annotations
+
+import click
+
+from hub import config_files
+from hub.wiring import load_settings
+
+
+@click.command("check")
+def command() -> None:
+    """Read every configuration file; exit 2 with file, path and fix when one is wrong."""
+    settings, directory = load_settings()
+    types = list(config_files.task_types(directory))
+    config_files.plans(directory)
+    config_files.policy(directory)
+    connectors = config_files.connectors(directory, config_files.process_environment())
+    for config in connectors.values():
+        for warning in config.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    click.echo(
+        f"{directory}: {len(types)} task types, {len(connectors)} connectors, rails {', '.join(settings.rails.use)}: fine"
+    )

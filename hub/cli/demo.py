@@ -1,0 +1,163 @@
+"""`hub demo`: the whole road with simulated people and TEST MONEY, in one command; `--check` proves it and exits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from core import clock
+from core.errors import HubError
+from hub.wiring import Wiring, load_settings, wire
+
+
+@click.command("demo")
+@click.option(
+    "--check", is_flag=True, help="Run until --tasks tasks are paid and the books balance, then exit 0."
+)
+@click.option("--tasks", default=20, show_default=True, help="With --check: how many.")
+@click.option("--every", default=15.0, show_default=True, help="Seconds between two incidents.")
+@click.option("--speed", default=1.0, show_default=True, help="Divides every waiting of the simulation.")
+@click.option(
+    "--timeout", default=240.0, show_default=True, help="With --check: give up after so many seconds."
+)
+def command(check: bool, tasks: int, every: float, speed: float, timeout: float) -> None:
+    """Start everything with simulated people, PagerDuty and a webhook catcher. Nothing of it is real money."""
+    began = clock.monotonic()
+    with contextlib.ExitStack() as stack:
+        if check:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-demo-"))
+            os.environ.update({"HUB_DATA_DIR": folder, "HUB__SERVER__PORT": str(_free_port())})
+            every, speed = min(every, 1.0), max(speed, 2.0)
+        code = asyncio.run(_run(began, tasks if check else None, every, speed, timeout))
+    sys.exit(code)
+
+
+async def _run(began: float, until_paid: int | None, every: float, speed: float, timeout: float) -> int:
+    from hub.cli import stack
+    from hub.demo import seed
+    from hub.demo.banner import banner
+    from hub.embedded.supervise import Child
+
+    settings, _ = load_settings()
+    folder, url = settings.folder, settings.public_url
+    environment = _environment(folder, url, settings.server.port)
+    os.environ.update(environment)
+    settings, directory = load_settings()
+    await stack.migrate(settings)
+    async with wire(settings, directory) as wiring:
+        demo = await seed.seed(wiring.services, folder)
+        links = await seed.links(wiring.services, demo)
+        plan = _write_plan(folder, url, environment, demo, links, every=every, speed=speed)
+        simulator = Child(
+            name="simulator", argv=(*stack.executable(), "simulate", str(plan)), env=environment
+        )
+        outcome: list[int] = []
+
+        async def ready() -> None:
+            click.echo(banner(url, folder, demo, links, clock.monotonic() - began), err=True)
+            if until_paid is not None:
+                outcome.append(await _check(wiring, until_paid, timeout))
+                os.kill(os.getpid(), 15)
+
+        code = await stack.keep(settings, stack.children((simulator,), environment), ready)
+    return outcome[0] if outcome else (code if until_paid is None else 1)
+
+
+def _environment(folder: Path, url: str, port: int) -> dict[str, str]:
+    """What every process of the demo is told. The vendor's secrets are made up at the first start and kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "demo-secrets.json"
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            made = {
+                name: secrets.token_urlsafe(24)
+                for name in ("PAGERDUTY_API_TOKEN", "PAGERDUTY_WEBHOOK_SECRET")
+            }
+            file.write(msgspec.json.encode(made))
+    kept: dict[str, str] = msgspec.json.decode(path.read_bytes())
+    return {
+        **kept,
+        "HUB_DATA_DIR": str(folder),
+        "HUB_SIMULATOR_SOCKET": str(folder / "simulator.sock"),
+        "HUB_SIMULATOR_URL": f"{url}/demo",
+        "HUB__TARGETS__ALLOW": f"127.0.0.1:{port}",
+        "HUB__RAILS__ADDRESS_DOMAINS__SANDBOX.TEST": url,
+    }
+
+
+def _write_plan(
+    folder: Path,
+    url: str,
+    environment: dict[str, str],
+    demo: object,
+    links: object,
+    *,
+    every: float,
+    speed: float,
+) -> Path:
+    from hub.demo.seed import Demo, Links
+    from hub.demo.simulator import Plan
+
+    assert isinstance(demo, Demo)
+    assert isinstance(links, Links)
+    plan = Plan(
+        base_url=url,
+        socket=environment["HUB_SIMULATOR_SOCKET"],
+        api_key=demo.api_key,
+        webhook_secret=demo.webhook_secret,
+        pagerduty_token=environment["PAGERDUTY_API_TOKEN"],
+        pagerduty_secret=environment["PAGERDUTY_WEBHOOK_SECRET"],
+        pagerduty_user="hub-bot@demo.example",
+        connector="demo-oncall",
+        tokens=links.sessions,
+        every=every,
+        speed=speed,
+    )
+    path = folder / "simulation.json"
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.encode(plan))
+    return path
+
+
+async def _check(wiring: Wiring, wanted: int, timeout: float) -> int:
+    """Wait for `wanted` paid tasks and delivered notes, then audit the books. 0 when all of it is so."""
+    from hub.demo.audit import audit, progress
+
+    end = clock.monotonic() + timeout
+    while clock.monotonic() < end:
+        try:
+            state = await progress(wiring)
+        except HubError as error:
+            click.echo(f"  {error.message}", err=True)
+            await asyncio.sleep(1)
+            continue
+        if state.paid >= wanted and state.notes > 0 and state.callbacks > 0:
+            problems = await audit(wiring)
+            for problem in problems:
+                click.echo(f"  WRONG: {problem}", err=True)
+            click.echo(
+                f"  {state.paid} tasks paid, {state.notes} notes, {state.callbacks} callbacks; "
+                f"{'the books balance' if not problems else 'the books do NOT balance'}",
+                err=True,
+            )
+            return 1 if problems else 0
+        await asyncio.sleep(0.5)
+    click.echo(f"  gave up after {timeout:.0f} s", err=True)
+    return 1
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,96 @@
+"""`hub people`: workers, operators, and their one-time sign-in links."""
+
+from __future__ import annotations
+
+import click
+
+from core.access import people, sessions
+from core.access.roles import Role
+from core.access.tables import Person
+from core.errors import NotFound
+from core.money import MSAT_PER_SAT
+from core.tasks.model import Environment
+from core.workers import actions as workers
+from core.workers.model import NewWorker
+from hub.cli.common import OPERATOR, run
+from hub.wiring import Wiring
+
+
+@click.group("people")
+def command() -> None:
+    """Workers and operators."""
+
+
+@command.command("add-operator")
+@click.argument("email")
+@click.option("--name", required=True)
+def add_operator(email: str, name: str) -> None:
+    """Add an operator and print a one-time sign-in link."""
+
+    async def act(wiring: Wiring) -> str:
+        async with wiring.services.work.begin("people.create") as tx:
+            person = await people.create(tx, role=Role.OPERATOR, name=name, email=email, actor=OPERATOR)
+            return await _link(wiring, tx, person)
+
+    click.echo(run(act))
+
+
+@command.command("add-worker")
+@click.argument("email")
+@click.option("--name", required=True)
+@click.option("--skill", "skills", multiple=True, help="Repeat for several.")
+@click.option("--tier", default=1, show_default=True)
+@click.option("--capacity", default=1, show_default=True)
+@click.option("--price-floor-sats", default=0, show_default=True)
+@click.option(
+    "--environment", type=click.Choice([str(e) for e in Environment]), default="live", show_default=True
+)
+@click.option("--address", help="Lightning address to pay to.")
+def add_worker(
+    email: str,
+    name: str,
+    skills: tuple[str, ...],
+    tier: int,
+    capacity: int,
+    price_floor_sats: int,
+    environment: str,
+    address: str | None,
+) -> None:
+    """Add a worker and print a one-time sign-in link."""
+
+    async def act(wiring: Wiring) -> str:
+        async with wiring.services.work.begin("people.create") as tx:
+            person = await people.create(tx, role=Role.WORKER, name=name, email=email, actor=OPERATOR)
+            new = NewWorker(
+                person_id=person.id,
+                environment=Environment(environment),
+                skills=frozenset(skills),
+                tier=tier,
+                capacity=capacity,
+                price_floor_msat=price_floor_sats * MSAT_PER_SAT,
+                payout_address=address,
+            )
+            await workers.create(tx, new, actor=OPERATOR)
+            return await _link(wiring, tx, person)
+
+    click.echo(run(act))
+
+
+@command.command("link")
+@click.argument("email")
+def link(email: str) -> None:
+    """Print a one-time sign-in link (15 minutes)."""
+
+    async def act(wiring: Wiring) -> str:
+        async with wiring.services.work.begin("people.link") as tx:
+            person = await people.by_email(tx.session, email)
+            if person is None:
+                raise NotFound("person_not_found", f"Nobody has the address {email}")
+            return await _link(wiring, tx, person)
+
+    click.echo(run(act))
+
+
+async def _link(wiring: Wiring, tx: people.Transaction, person: Person) -> str:
+    token = await sessions.make_link(tx, person.id, actor=OPERATOR)
+    return f"{wiring.settings.public_url}/sign-in/{token.reveal()}"

@@ -1,0 +1,45 @@
+"""`hub task`: a task's whole trail, and cancelling one."""
+
+from __future__ import annotations
+
+import click
+
+from core.errors import NotFound
+from core.routing.endings import cancel as cancel_task
+from core.tasks.tables import Task
+from hub.cli.common import OPERATOR, run
+from hub.observe import trail
+from hub.wiring import Wiring
+
+
+@click.group("task")
+def command() -> None:
+    """One task."""
+
+
+@command.command("show")
+@click.argument("task_id")
+def show(task_id: str) -> None:
+    """Everything that happened to a task, in order."""
+
+    async def act(wiring: Wiring) -> str:
+        async with wiring.services.work.read() as session:
+            return trail.render_text(await trail.collect(session, task_id))
+
+    click.echo(run(act))
+
+
+@command.command("cancel")
+@click.argument("task_id")
+def cancel(task_id: str) -> None:
+    """Withdraw a task that nobody has answered yet."""
+
+    async def act(wiring: Wiring) -> None:
+        async with wiring.services.work.begin("tasks.cancel") as tx:
+            task = await tx.session.get(Task, task_id)
+            if task is None:
+                raise NotFound("task_not_found", f"There is no task {task_id}")
+            await cancel_task(tx, task, actor=OPERATOR)
+
+    run(act)
+    click.echo(f"cancelled {task_id}")

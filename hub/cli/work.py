@@ -1,0 +1,32 @@
+"""`hub work`: one worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from core.outbox.rows import QUEUES
+
+
+@click.command("work")
+@click.option("--queue", type=click.Choice(QUEUES), default="default", show_default=True)
+def command(queue: str) -> None:
+    """One worker process. Money has its own, so that nothing else can delay it."""
+    from setproctitle import setproctitle
+
+    from hub.cli.common import hub
+    from hub.jobs.arq_worker import work_forever
+    from hub.jobs.run import Runner
+    from hub.jobs.topics import topics
+    from hub.observe.logging import configure
+
+    async def act() -> None:
+        async with hub() as wiring:
+            configure("INFO", os.environ.get("HUB_LOG", wiring.settings.log))
+            runner = Runner(wiring.services.work, topics(wiring))
+            await work_forever(queue, wiring.queue_url, wiring.services.work, runner, wiring.queue)
+
+    setproctitle(f"hub work {queue}")
+    asyncio.run(act())

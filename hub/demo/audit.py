@@ -1,0 +1,80 @@
+"""What `hub demo --check` asks: how far the demo is, and whether everything that it says happened did happen: in the
+books, at the sandbox node and in the simulated PagerDuty."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import aiohttp
+import msgspec
+from core.ledger.balances import check
+from sqlalchemy import func, select
+
+from connectors.pagerduty.settings import PagerDutySettings
+from connectors.rails.sandbox import SandboxRail
+from core.callbacks.states import CallbackState
+from core.callbacks.tables import CallbackDelivery
+from core.payouts.states import PayoutState
+from core.payouts.tables import Payout, PayoutAttempt
+from core.replies.states import ReplyState
+from core.replies.tables import Reply
+from hub.wiring import Wiring
+
+
+class Progress(msgspec.Struct, frozen=True):
+    paid: int
+    notes: int
+    callbacks: int
+
+
+async def progress(wiring: Wiring) -> Progress:
+    async with wiring.services.work.read() as session:
+        paid = await session.scalar(select(func.count()).where(Payout.state == PayoutState.SETTLED))
+        notes = await session.scalar(select(func.count()).where(Reply.state == ReplyState.DELIVERED))
+        callbacks = await session.scalar(
+            select(func.count()).where(CallbackDelivery.state == CallbackState.DELIVERED)
+        )
+    return Progress(paid or 0, notes or 0, callbacks or 0)
+
+
+async def audit(wiring: Wiring) -> list[str]:
+    """Every contradiction found; empty when the hub, its node and the ticket system tell the same story."""
+    services = wiring.services
+    async with services.work.read() as session:
+        problems = [str(problem) for problem in await check(session)]
+        settled = {
+            row.payment_hash: row
+            for row in await session.scalars(
+                select(PayoutAttempt).where(PayoutAttempt.state == PayoutState.SETTLED)
+            )
+        }
+        replies = list(await session.scalars(select(Reply).where(Reply.state == ReplyState.DELIVERED)))
+    rail = services.rails["sandbox"]
+    assert isinstance(rail, SandboxRail)
+    for payment in await rail.payments():
+        if payment.settled_count > 1:
+            problems.append(f"the node paid {payment.payment_hash} {payment.settled_count} times")
+        attempt = settled.pop(payment.payment_hash, None)
+        if attempt is not None and attempt.amount_msat != payment.amount_msat:
+            problems.append(
+                f"{attempt.id}: the node paid {payment.amount_msat} msat, the books say {attempt.amount_msat}"
+            )
+    problems.extend(
+        f"{attempt.id} is settled in the books and unknown to the node" for attempt in settled.values()
+    )
+    for reply in replies:
+        problems.extend(await _note_problems(wiring, reply))
+    return problems
+
+
+async def _note_problems(wiring: Wiring, reply: Reply) -> list[str]:
+    """One note with our marker on the incident, no more and no less."""
+    settings = wiring.configs[reply.connector].settings
+    secret = cast("PagerDutySettings", settings).auth.api_token.entries[0].secret.reveal()
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Token token={secret}"}) as http,
+        http.get(f"{settings.test_base_url}/incidents/{reply.ticket_id}/notes") as answer,
+    ):
+        notes = (await answer.json())["notes"]
+    ours = [note for note in notes if reply.marker in note["content"]]
+    return [] if len(ours) == 1 else [f"incident {reply.ticket_id} has {len(ours)} notes of {reply.id}"]

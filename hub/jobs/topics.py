@@ -1,0 +1,75 @@
+"""Every topic of the outbox with what runs for it: the whole life of a task in one table. Handlers are one line of
+glue; the work is in `core`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from core.billing import actions as billing
+from core.callbacks import actions as callbacks
+from core.intake import actions as intake
+from core.outbox.rows import Lease
+from core.payouts import actions as payouts
+from core.payouts.limits import PayoutLimits
+from core.replies import actions as replies
+from core.routing import actions as routing
+from core.routing import sla
+from core.secret import Secret
+from core.verification import actions as verification
+from hub.jobs.run import Handler
+from hub.understanding import Connectors
+from hub.wiring import Wiring
+
+
+def topics(wiring: Wiring) -> Mapping[str, Handler]:
+    """Topic -> handler. A handler ends its job itself (`finishing`), in the transaction of its last effect."""
+    s = wiring.services
+    connectors = Connectors(wiring.configs, s.types, s.plans, wiring.threads)
+    limits = PayoutLimits.from_sats(wiring.settings.payouts)
+
+    def unseal(sealed: str) -> Secret:
+        return Secret(s.sealer.unseal(sealed))
+
+    def local(name: str, act: Callable[[Any, Lease], Awaitable[Any]]) -> Handler:
+        """A handler whose effects are all in the database: one transaction, done with it."""
+
+        async def handle(lease: Lease) -> None:
+            async with s.work.finishing(lease, name) as tx:
+                await act(tx, lease)
+
+        return handle
+
+    def timer(tx: Any, lease: Lease) -> Awaitable[Any]:
+        return sla.ring(tx, lease, s.types, wiring.policy)
+
+    return {
+        # in
+        "inbound.received": lambda lease: intake.process(
+            s.work, lease, connectors.understand, s.types, lambda: s.rate().usd_per_btc
+        ),
+        # to a person
+        "task.posted": local(
+            "routing.offer", lambda tx, lease: routing.offer(tx, lease.subject, s.types, wiring.policy)
+        ),
+        "worker.free": lambda lease: _none(routing.offer_waiting(s.work, lease, s.types, wiring.policy)),
+        "assignment.lapse": local("routing.lapse", lambda tx, lease: routing.lapse_offer(tx, lease.subject)),
+        **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
+        # from the answer to the money
+        "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
+        "payout.reserved": lambda lease: payouts.pay(s.work, lease, s.rails, s.addresses, limits),
+        "payout.check": lambda lease: payouts.check(s.work, lease, s.rails),
+        "billing.credited": local(
+            "billing.fund_waiting",
+            lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),
+        ),
+        # back out
+        "task.ended": lambda lease: replies.compose(s.work, lease, connectors.notes),
+        "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
+        "task.event": lambda lease: callbacks.fan_out(s.work, lease),
+        "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
+    }
+
+
+async def _none(result: Awaitable[Any]) -> None:
+    await result
