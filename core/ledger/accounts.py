@@ -15,10 +15,15 @@ class AccountKind(StrEnum):
     FEES = "fees"  # what the hub earned
     EXCHANGE = "exchange"  # what a moving rate cost or brought between reservation and payout
     RAIL = "rail"  # money that left over a rail: the counterpart of what its node sent
+    NETWORK_FEES = "network_fees"  # what rails took on the way; a cost of the hub, never the worker's
     CAPITAL = "capital"  # where prefunds come from: bank, Lightning top-up, test grant
 
 
-_WITHOUT_FLOOR = frozenset({AccountKind.RAIL, AccountKind.CAPITAL, AccountKind.EXCHANGE})
+# Network fees have no floor on purpose: a payment that has left must always be recordable.
+_WITHOUT_FLOOR = frozenset(
+    {AccountKind.RAIL, AccountKind.CAPITAL, AccountKind.EXCHANGE, AccountKind.NETWORK_FEES}
+)
+WITH_FLOOR = frozenset(AccountKind) - _WITHOUT_FLOOR
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -54,6 +59,10 @@ def fees(environment: str) -> Account:
 
 def exchange(environment: str) -> Account:
     return Account(f"hub:{environment}:exchange", AccountKind.EXCHANGE)
+
+
+def network_fees(environment: str) -> Account:
+    return Account(f"hub:{environment}:network_fees", AccountKind.NETWORK_FEES)
 
 
 def capital(environment: str) -> Account:

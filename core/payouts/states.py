@@ -11,16 +11,29 @@ class PayoutState(StrEnum):
     SENDING = "sending"  # the bytes may have left
     UNKNOWN = "unknown"  # we cannot tell; only a look-up clears it. The worker reads "on its way"
     SETTLED = "settled"  # paid, with the preimage as proof
-    FAILED = "failed"  # the rail said of this hash that it will never pay it; a new attempt may follow
+    FAILED = "failed"  # every attempt failed for good; still owed, an operator or a new address goes on
     REVERSED = "reversed"  # a bank took it back
 
+
+# Where the money of a payout lies in the ledger.
+OWED = frozenset({PayoutState.RESERVED, PayoutState.FAILED})  # in the worker's payable account
+IN_CLEARING = frozenset({PayoutState.READY, PayoutState.SENDING, PayoutState.UNKNOWN})
+PAID = frozenset({PayoutState.SETTLED})  # in the rail's account
 
 TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
     PayoutState.RESERVED: frozenset({PayoutState.READY}),
     PayoutState.READY: frozenset({PayoutState.SENDING, PayoutState.FAILED}),
     PayoutState.SENDING: frozenset({PayoutState.SETTLED, PayoutState.FAILED, PayoutState.UNKNOWN}),
-    PayoutState.UNKNOWN: frozenset({PayoutState.SETTLED, PayoutState.FAILED}),
+    # back to SENDING only with the same invoice, when the rail has certainly never seen its hash
+    PayoutState.UNKNOWN: frozenset({PayoutState.SETTLED, PayoutState.FAILED, PayoutState.SENDING}),
     PayoutState.FAILED: frozenset({PayoutState.RESERVED}),
     PayoutState.SETTLED: frozenset({PayoutState.REVERSED}),
     PayoutState.REVERSED: frozenset(),
+}
+
+# One attempt has the same words without `reserved`, and its failure is its end: a new attempt is a new row.
+ATTEMPT_TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
+    **TRANSITIONS,
+    PayoutState.RESERVED: frozenset(),
+    PayoutState.FAILED: frozenset(),
 }

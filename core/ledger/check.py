@@ -1,0 +1,160 @@
+"""Proves the books: every rule that ties ledger, tasks and payouts together, as a query that finds what breaks it.
+Run by `hub ledger check`, nightly, and by every test that moves money."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, Collection
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.ledger.accounts import WITH_FLOOR
+from core.payouts.states import IN_CLEARING, OWED, PAID
+from core.tasks.states import OPEN
+
+AT_ONCE = 500  # rows fetched at a time
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that does not hold for `subject` (an account, a task or a payout): the books should say `wanted`, they
+    say `found` (msat, or a count where the rule counts)."""
+
+    rule: str
+    subject: str
+    wanted: int | None
+    found: int | None
+
+
+def _words(states: Collection[str]) -> str:
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
+
+def _agree(wanted: str, found: str) -> str:
+    """Two lists of (subject, number), summed by subject, must be the same; a side that is missing counts as 0."""
+    return f"""
+        SELECT subject, sum(wanted), sum(found) FROM (
+            SELECT subject, number AS wanted, 0 AS found FROM ({wanted}) w
+            UNION ALL SELECT subject, 0, number FROM ({found}) f
+        ) both_sides GROUP BY subject HAVING sum(wanted) <> sum(found) ORDER BY subject"""  # noqa: S608 - our own text
+
+
+def _balances(kind: str) -> str:
+    return f"SELECT id AS subject, credits_msat - debits_msat AS number FROM ledger_accounts WHERE kind = '{kind}'"  # noqa: S608 - our own text
+
+
+def _sums(column: str, side: str) -> str:
+    return _agree(
+        f"SELECT {side} AS subject, amount_msat AS number FROM ledger_transfers",  # noqa: S608 - our own text
+        f"SELECT id AS subject, {column} AS number FROM ledger_accounts",  # noqa: S608 - our own text
+    )
+
+
+# Rule -> query of (subject, wanted, found) that gives a row for every breach and none when the books are right.
+# Sums are made by the database; nothing but breaches is fetched.
+RULES: dict[str, str] = {
+    # Every transfer is in both running sums, and nothing else is.
+    "account_debits": _sums("debits_msat", "debit_account"),
+    "account_credits": _sums("credits_msat", "credit_account"),
+    "books_balance": """
+        SELECT 'all accounts', debits, credits FROM (
+            SELECT sum(debits_msat) AS debits, sum(credits_msat) AS credits FROM ledger_accounts
+        ) sums WHERE debits <> credits""",
+    "account_floor": """
+        SELECT id, floor_msat, credits_msat - debits_msat FROM ledger_accounts
+        WHERE credits_msat - debits_msat < floor_msat""",
+    # A kind of account that has a floor has it on every account: a dropped floor is the first step of an overdraft.
+    "floor_of_kind": f"""
+        SELECT id, 0, floor_msat FROM ledger_accounts
+        WHERE kind IN ({_words(WITH_FLOOR)}) AND (floor_msat IS NULL OR floor_msat <> 0)""",  # noqa: S608 - our own text
+    # From the commit of READY until the rail's last word, the amount (without the network fee) is in clearing.
+    "clearing": _agree(
+        f"""SELECT 'hub:' || environment || ':clearing' AS subject, amount_msat AS number FROM payouts
+            WHERE state IN ({_words(IN_CLEARING)})""",  # noqa: S608 - our own text
+        _balances("clearing"),
+    ),
+    "reserved": _agree(
+        f"""SELECT organisation_id || ':' || environment || ':reserved' AS subject, reserved_msat AS number FROM tasks
+            WHERE funded AND status IN ({_words(OPEN)})""",  # noqa: S608 - our own text
+        _balances("reserved"),
+    ),
+    "ended_task_holds_money": f"""
+        SELECT id, 0, reserved_msat FROM tasks
+        WHERE reserved_msat <> 0 AND (NOT funded OR status NOT IN ({_words(OPEN)})) ORDER BY id""",  # noqa: S608 - our own text
+    # What is earned and neither on its way nor paid. A payout whose attempts ran out is still owed.
+    "payable": _agree(
+        f"""SELECT worker_id || ':payable' AS subject, amount_msat AS number FROM payouts
+            WHERE state IN ({_words(OWED)})""",  # noqa: S608 - our own text
+        _balances("payable"),
+    ),
+    "rail": _agree(
+        f"""SELECT 'rail:' || a.rail AS subject, a.amount_msat + a.fee_msat AS number
+            FROM payout_attempts a JOIN payouts p ON p.id = a.payout_id
+            WHERE a.state = 'settled' AND p.state IN ({_words(PAID)})""",  # noqa: S608 - our own text
+        _balances("rail"),
+    ),
+    # Exactly one transfer settles a settled payout, with its amount; none settles another.
+    "settled_once": _agree(
+        f"SELECT id AS subject, 1 AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
+        "SELECT subject, 1 AS number FROM ledger_transfers WHERE kind = 'settle'",
+    ),
+    "settled_amount": _agree(
+        f"SELECT id AS subject, amount_msat AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
+        "SELECT subject, amount_msat AS number FROM ledger_transfers WHERE kind = 'settle'",
+    ),
+    "settled_attempt": _agree(
+        f"SELECT id AS subject, 1 AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
+        "SELECT payout_id AS subject, 1 AS number FROM payout_attempts WHERE state = 'settled'",
+    ),
+    "living_attempt": _agree(
+        f"SELECT id || ' ' || state AS subject, 1 AS number FROM payouts WHERE state IN ({_words(IN_CLEARING)})",  # noqa: S608 - our own text
+        f"""SELECT payout_id || ' ' || state AS subject, 1 AS number FROM payout_attempts
+            WHERE state IN ({_words(IN_CLEARING)})""",  # noqa: S608 - our own text
+    ),
+    "attempt_amount": """
+        SELECT a.id, p.amount_msat, a.amount_msat FROM payout_attempts a JOIN payouts p ON p.id = a.payout_id
+        WHERE a.amount_msat <> p.amount_msat ORDER BY a.id""",
+}
+
+_PROOFS = "SELECT payout_id, payment_hash, preimage, rail FROM payout_attempts WHERE state = 'settled'"
+
+
+async def check(
+    session: AsyncSession, *, rails_without_preimage: Collection[str] = (), limit: int = 1000
+) -> list[Problem]:
+    """Every breach of a rule, at most `limit`; empty when the books are right. `session` must be fresh: all rules
+    are asked of one snapshot, else a payout that moves meanwhile would look like a breach. A settled attempt on a
+    rail that is not in `rails_without_preimage` must carry the preimage of its payment hash."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        await session.execute(text("SET LOCAL statement_timeout = 0"))  # a ledger of years takes its time
+    problems: list[Problem] = []
+    for rule, sql in RULES.items():
+        async for subject, wanted, found in _rows(session, sql):
+            problems.append(Problem(rule=rule, subject=subject, wanted=_int(wanted), found=_int(found)))
+            if len(problems) >= limit:
+                return problems
+    async for payout_id, payment_hash, preimage, rail in _rows(session, _PROOFS):
+        if rail not in rails_without_preimage and not is_proof(preimage, payment_hash):
+            problems.append(Problem(rule="preimage", subject=payout_id, wanted=1, found=0))
+    return problems[:limit]
+
+
+def is_proof(preimage: str | None, payment_hash: str) -> bool:
+    """True when `preimage` (hex) hashes to `payment_hash` (hex): whoever shows it was paid."""
+    try:
+        return preimage is not None and hashlib.sha256(bytes.fromhex(preimage)).hexdigest() == payment_hash
+    except ValueError:
+        return False
+
+
+async def _rows(session: AsyncSession, sql: str) -> AsyncGenerator[Any]:
+    result = await session.stream(text(sql), execution_options={"yield_per": AT_ONCE})
+    async for row in result:
+        yield row
+
+
+def _int(value: Any) -> int | None:
+    return None if value is None else int(value)  # PostgreSQL sums bigint to numeric
