@@ -64,7 +64,8 @@ async def collect(session: AsyncSession, task_id: str) -> Trail:
     replies = await _rows(session, Reply, Reply.task_id, [task_id])
     deliveries = await _rows(session, CallbackDelivery, CallbackDelivery.event_id, _ids(events))
     inbound = await _inbound(session, task)
-    families = (events, assignments, runs, payouts, replies, deliveries, inbound)
+    submissions = await _rows(session, Submission, Submission.task_id, [task_id])
+    families = (events, assignments, submissions, runs, payouts, replies, deliveries, inbound)
     subjects = [task_id, *(key for family in families for key in _ids(family))]
     return Trail(
         task=task,
@@ -72,7 +73,7 @@ async def collect(session: AsyncSession, task_id: str) -> Trail:
         inbound=inbound,
         events=events,
         assignments=assignments,
-        submissions=await _rows(session, Submission, Submission.task_id, [task_id]),
+        submissions=submissions,
         runs=runs,
         verdicts=await _rows(session, VerdictRow, VerdictRow.run_id, _ids(runs)),
         payouts=payouts,
