@@ -277,10 +277,10 @@ def _audit(trail: Trail) -> Iterator[Entry]:
 
 
 def sats(msat: int) -> str:
-    """`1 250 sats`, with the thousandths only when there are any."""
-    whole, rest = divmod(msat, MSAT_PER_SAT)
-    grouped = f"{whole:,}".replace(",", "\u202f")
-    return f"{grouped}.{rest:03d} sats" if rest else f"{grouped} sats"
+    """`-1,250 sats`, with the thousandths only when there are any."""
+    whole, rest = divmod(abs(msat), MSAT_PER_SAT)
+    sign = "-" if msat < 0 else ""
+    return f"{sign}{whole:,}.{rest:03d} sats" if rest else f"{sign}{whole:,} sats"
 
 
 def _rate(row: Payout) -> str | None:

@@ -72,9 +72,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         auto_reload=False,
     )
-    tables: tuple[dict[str, Any], dict[str, Any]] = (made.globals, made.filters)  # pyright: ignore[reportUnknownMemberType] - Jinja leaves both unparametrised
-    tables[0].update(asset=asset, left=left, countdown=countdown)
-    tables[1].update(sats=sats, usd=usd, dollars=dollars, when=when, exactly=exactly)
+    own_globals = {"asset": asset, "left": left, "countdown": countdown}
+    own_filters = {"sats": sats, "usd": usd, "dollars": dollars, "when": when, "exactly": exactly}
+    made.globals.update(own_globals)  # pyright: ignore[reportUnknownMemberType] - Jinja's dict has no parameters
+    made.filters.update(own_filters)  # pyright: ignore[reportUnknownMemberType] - as above
     return made
 
 

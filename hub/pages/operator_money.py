@@ -1,0 +1,117 @@
+"""The operator's money: the trial balance, the check of the books, and the statement of every account. Nothing here
+can be edited: a wrong posting is mended by another posting."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromQuery
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.access.sessions import SignedIn
+from core.ledger import balances
+from core.ledger.accounts import AccountKind
+from core.ledger.tables import LedgerAccount
+from hub import auth
+from hub.pages.templating import page
+from hub.services import Services
+
+PAGE = 50
+
+
+def play_money(services: Services) -> bool:
+    """True when no configured rail moves real money."""
+    return not any(rail.capabilities.real_money for rail in services.rails.values())
+
+
+@get("/", name="operator.money", include_in_schema=False)
+async def show_money(
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+    check: FromQuery[str] = "",
+) -> Response[str]:
+    """The sums by kind of account. The check reads the whole ledger, so it runs when it is asked for."""
+    async with services.work.read() as session:
+        trial = await balances.trial_balance(session)
+    problems = None
+    if check:
+        without = [name for name, rail in services.rails.items() if not rail.capabilities.proves_by_preimage]
+        async with services.work.read() as session:
+            problems = await balances.check(session, rails_without_preimage=without)
+    return page(
+        "operator_money.html",
+        person,
+        heading="Money",
+        area="operator",
+        here="money",
+        test_money=play_money(services),
+        trial=trial,
+        balanced=trial.debits_msat == trial.credits_msat,
+        problems=problems,
+    )
+
+
+@get("/accounts", name="operator.money.accounts", include_in_schema=False)
+async def show_accounts(
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+    kind: FromQuery[str] = "",
+    after: FromQuery[str] = "",
+) -> Response[str]:
+    """Accounts by id, of one kind or all."""
+    async with services.work.read() as session:
+        rows = await _accounts(session, kind, after)
+    following = {"kind": kind, "after": rows[PAGE - 1].id} if len(rows) > PAGE else None
+    return page(
+        "operator_accounts.html",
+        person,
+        heading="Accounts",
+        area="operator",
+        here="money",
+        test_money=play_money(services),
+        kind=kind,
+        kinds=list(AccountKind),
+        accounts=rows[:PAGE],
+        following=f"/operator/money/accounts?{urlencode(following)}" if following else "",
+    )
+
+
+async def _accounts(session: AsyncSession, kind: str, after: str) -> list[LedgerAccount]:
+    statement = select(LedgerAccount).where(LedgerAccount.id > after)
+    if kind:
+        statement = statement.where(LedgerAccount.kind == kind)
+    return list(await session.scalars(statement.order_by(LedgerAccount.id).limit(PAGE + 1)))
+
+
+@get("/statement", name="operator.money.statement", include_in_schema=False)
+async def show_statement(
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+    account: FromQuery[str],
+    before: FromQuery[str] = "",
+) -> Response[str]:
+    """The transfers of one account, newest first."""
+    async with services.work.read() as session:
+        found = await balances.statement(session, account, before=before or None, limit=PAGE)
+    following = {"account": account, "before": found.next_before} if found.next_before else None
+    return page(
+        "operator_statement.html",
+        person,
+        heading="Statement",
+        area="operator",
+        here="money",
+        test_money=play_money(services),
+        statement=found,
+        following=f"/operator/money/statement?{urlencode(following)}" if following else "",
+    )
+
+
+ROUTER = Router(
+    path="/operator/money",
+    guards=[auth.operator],
+    dependencies={"person": Provide(auth.person, sync_to_thread=False)},
+    route_handlers=[show_money, show_accounts, show_statement],
+)
