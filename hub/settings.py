@@ -32,6 +32,13 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     url: str = ""
 
 
+class Jobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`lease_seconds`: how long a worker may hold a job before another may take it over; what a crash costs. Longer
+    than any call to the outside (15 s for a callback, 20 s for a payment)."""
+
+    lease_seconds: Annotated[int, msgspec.Meta(ge=1, le=300)] = 30
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`requests_per_minute` is per organisation and process; more is a 429 with Retry-After; 0 switches it off."""
 
@@ -78,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()
     secret_keys: list[str] = []
+    jobs: Jobs = Jobs()
     limits: Limits = Limits()
     targets: Targets = Targets()
     rates: Rates = Rates()

@@ -10,7 +10,7 @@ from core import clock, ids
 from core.access.sealing import Sealer
 from core.access.tables import Organisation
 from core.audit.record import record
-from core.billing.actions import open_accounts
+from core.billing.actions import TEST_GRANT_MSAT, open_accounts
 from core.callbacks import sign
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict, Invalid, NotFound
@@ -19,8 +19,17 @@ from core.secret import Secret
 NAME_LIMIT = 200
 
 
-async def create(tx: Transaction, *, name: str, plan: str, sealer: Sealer, actor: str) -> Organisation:
-    """A new tenant with its ledger accounts and a webhook secret. Raises Conflict when the name is taken."""
+async def create(
+    tx: Transaction,
+    *,
+    name: str,
+    plan: str,
+    sealer: Sealer,
+    actor: str,
+    test_grant_msat: int = TEST_GRANT_MSAT,
+) -> Organisation:
+    """A new tenant with its ledger accounts (the test one starts with `test_grant_msat` of play money) and a webhook
+    secret. Raises Conflict when the name is taken."""
     name = name.strip()
     if not 0 < len(name) <= NAME_LIMIT or not name.isprintable():
         raise Invalid(
@@ -41,7 +50,7 @@ async def create(tx: Transaction, *, name: str, plan: str, sealer: Sealer, actor
         await tx.session.flush()
     except IntegrityError as error:
         raise Conflict("organisation_exists", "An organisation of this name exists", name=name) from error
-    await open_accounts(tx, row.id)
+    await open_accounts(tx, row.id, test_grant_msat=test_grant_msat)
     await record(tx, actor=actor, action="organisation.created", subject=row.id, name=name, plan=plan)
     return row
 

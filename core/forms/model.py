@@ -46,7 +46,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is the posted name, `pointer` the place in the answer (they differ when a blank row above was left
     out), `id` a DOM id made from the name. `texts` are the posted or drawn texts (one, except in `checks`).
-    `present` says that an object or list stands in the answer even when nothing in it was filled in.
+    `present`: the group was opened by its button; `picked`: every alternative of a choice is chosen; `merges`: the
+    JSON object written here goes into the group around it.
     `live` asks the page to post the form when this control changes, because others depend on it.
     """
 
@@ -67,6 +68,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[str, ...] = ()
     value: object = None
     present: bool = False
+    picked: bool = False
+    merges: bool = False
     min_items: int = 0
     can_add: bool = False
     can_remove: bool = False

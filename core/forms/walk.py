@@ -84,7 +84,7 @@ def survey(root: dict[str, Any], draft: str) -> tuple[dict[str, Node], dict[str,
         if len(nodes) > MAX_SUBSCHEMAS:
             problems[node.location] = f"more than {MAX_SUBSCHEMAS} subschemas; ask fewer things in one task"
             break
-        if not isinstance(node.schema, dict | bool):
+        if not isinstance(cast("object", node.schema), dict | bool):
             problems[node.location] = "must be a schema: an object, true or false"
             continue
         if node.depth > MAX_DEPTH:
@@ -149,7 +149,7 @@ def _ref_problems(location: str, schema: dict[str, Any], draft: str) -> Iterator
 
 
 def _hint_problem(keyword: str, value: object) -> str | None:
-    if keyword == kw.HINT_WIDGET and value not in kw.WIDGETS:
+    if keyword == kw.HINT_WIDGET and not (isinstance(value, str) and value in kw.WIDGETS):
         return f"must be one of {', '.join(sorted(kw.WIDGETS))}"
     if keyword == kw.HINT_HELP and not isinstance(value, str):
         return "must be a text"

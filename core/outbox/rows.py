@@ -66,6 +66,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     until_ms: int
     age_ms: int
+    lease_ms: int
 
 
 async def insert(tx: Transaction, jobs: list[NewJob]) -> None:
@@ -89,14 +90,15 @@ async def lease(tx: Transaction, job_id: str, lease_ms: int = LEASE_MS) -> Lease
         topic=topic,
         subject=subject,
         body=msgspec.json.decode(body),
+        lease_ms=lease_ms,
         attempt=attempts,
         until_ms=until,
         age_ms=age,
     )
 
 
-async def renew(tx: Transaction, lease: Lease, lease_ms: int = LEASE_MS) -> None:
-    await _owned(tx, outbox_sql(tx.dialect).renew, (lease_ms, lease.id, lease.token), lease)
+async def renew(tx: Transaction, lease: Lease) -> None:
+    await _owned(tx, outbox_sql(tx.dialect).renew, (lease.lease_ms, lease.id, lease.token), lease)
 
 
 async def done(tx: Transaction, lease: Lease) -> None:

@@ -25,7 +25,7 @@ def command(queue: str) -> None:
     async def act() -> None:
         async with hub() as wiring:
             configure("INFO", os.environ.get("HUB_LOG", wiring.settings.log))
-            runner = Runner(wiring.services.work, topics(wiring))
+            runner = Runner(wiring.services.work, topics(wiring), wiring.settings.jobs.lease_seconds)
             await work_forever(queue, wiring.queue_url, wiring.services.work, runner, wiring.queue)
 
     setproctitle(f"hub work {queue}")

@@ -24,7 +24,7 @@ from core.outbox.rows import LEASE_MS, Lease
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Lease], Awaitable[None]]
+Handler = Callable[[Lease], Awaitable[object]]
 
 ATTEMPTS = 20  # with the backoff below, more than an hour; then the row is dead and an operator decides
 LONGEST_DELAY = 300.0
@@ -34,10 +34,18 @@ AT_ONCE = 64
 class Runner:
     """Runs jobs of this process, at most `AT_ONCE` together."""
 
-    def __init__(self, work: UnitOfWork, topics: Mapping[str, Handler]):
+    def __init__(
+        self, work: UnitOfWork, topics: Mapping[str, Handler], lease_seconds: int = LEASE_MS // 1000
+    ):
+        self._lease_ms = lease_seconds * 1000
         self._work = work
         self._topics = topics
         self._room = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds a handler may take: it must stop before somebody else may start."""
+        return self._lease_ms / 1000 * 0.9
 
     async def run_all(self, ids: list[str]) -> None:
         await asyncio.gather(*(self.run(job_id) for job_id in ids))
@@ -47,7 +55,7 @@ class Runner:
         async with self._room:
             try:
                 async with self._work.begin("outbox.lease") as tx:
-                    lease = await rows.lease(tx, job_id)
+                    lease = await rows.lease(tx, job_id, self._lease_ms)
                 if lease is not None:
                     await self._run(lease)
             except Unavailable as error:
@@ -57,7 +65,7 @@ class Runner:
 
     async def _run(self, lease: Lease) -> None:
         try:
-            async with asyncio.timeout(LEASE_MS / 1000 - 2):
+            async with asyncio.timeout(self._patience):
                 await self._topics[lease.topic](lease)
         except LeaseLost:
             log.warning("job %s (%s) belongs to somebody else now", lease.id, lease.topic)
@@ -69,7 +77,7 @@ class Runner:
         except (Rejected, Invalid, NotFound) as error:
             await self._dead(lease, f"{error.code}: {error.message}")
         except TimeoutError:
-            await self._later(lease, f"took longer than {LEASE_MS / 1000 - 2:.0f} s", None)
+            await self._later(lease, f"took longer than {self._patience:.0f} s", None)
         except Conflict as error:  # somebody moved the row first; read it anew
             await self._later(lease, f"{error.code}: {error.message}", None)
         except Misconfigured as error:

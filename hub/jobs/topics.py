@@ -52,7 +52,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "task.posted": local(
             "routing.offer", lambda tx, lease: routing.offer(tx, lease.subject, s.types, wiring.policy)
         ),
-        "worker.free": lambda lease: _none(routing.offer_waiting(s.work, lease, s.types, wiring.policy)),
+        "worker.free": lambda lease: routing.offer_waiting(s.work, lease, s.types, wiring.policy),
         "assignment.lapse": local("routing.lapse", lambda tx, lease: routing.lapse_offer(tx, lease.subject)),
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
         # from the answer to the money
@@ -69,7 +69,3 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }
-
-
-async def _none(result: Awaitable[Any]) -> None:
-    await result

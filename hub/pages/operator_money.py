@@ -6,7 +6,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from litestar import Response, Router, get
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -112,6 +112,5 @@ async def show_statement(
 ROUTER = Router(
     path="/operator/money",
     guards=[auth.operator],
-    dependencies={"person": Provide(auth.person, sync_to_thread=False)},
     route_handlers=[show_money, show_accounts, show_statement],
 )

@@ -6,7 +6,7 @@ import json
 from urllib.parse import urlencode
 
 from litestar import Response, Router, get, post
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
@@ -180,6 +180,5 @@ async def redrive_callback(
 ROUTER = Router(
     path="/operator",
     guards=[auth.operator],
-    dependencies={"person": Provide(auth.person, sync_to_thread=False)},
     route_handlers=[list_tasks, show_task, show_raw, cancel_task, redrive_job, redrive_callback],
 )

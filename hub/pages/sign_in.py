@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, Router, get, post
-from litestar.di import NamedDependency, Provide
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
@@ -69,7 +69,6 @@ async def sign_out(
 ROUTER = Router(
     path="/",
     guards=[auth.anyone],
-    dependencies={"visitor": Provide(auth.visitor, sync_to_thread=False)},
     route_handlers=[start, without_link, confirm, use, sign_out],
     opt={"public": "the way in"},
 )
