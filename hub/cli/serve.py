@@ -34,6 +34,6 @@ def command(host: str | None, port: int | None, workers: int) -> None:
         backlog=2048,
         log_enabled=False,
         websockets=False,
-        respawn_failed_workers=True,
+        respawn_failed_workers=workers > 1,  # one worker that dies ends us, and the supervisor starts us anew
         workers_kill_timeout=10,
     ).serve()
