@@ -1,0 +1,20 @@
+"""The machine interface: `/v1`, inbound hooks, health, the API's description. `hub/app.py` takes `routers`."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from hub.api import batch, health, inbound, lnurl, schema, tasks, usage, webhooks
+
+
+def routers(public_url: str) -> list[Router]:
+    return [
+        tasks.ROUTER,
+        batch.ROUTER,
+        webhooks.ROUTER,
+        *usage.ROUTERS,
+        health.ROUTER,
+        inbound.ROUTER,
+        lnurl.ROUTER,
+        schema.router(public_url),
+    ]

@@ -1,0 +1,57 @@
+"""Puts the web application together from the services. Called by `hub serve` and by tests."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from hub import api, pages, problems
+from hub.api.health import SchemaCheck
+from hub.api.waiting import TaskWatch
+from hub.auth import KeyCache, caller, person, visitor
+from hub.middleware import complete_headers
+from hub.ratelimit import RateLimit
+from hub.services import Services
+
+BODY_LIMIT = 1024 * 1024
+
+
+def create_app(services: Services) -> Litestar:
+    """The application of one process. It owns nothing of `services`; whoever built them closes them."""
+    watch = TaskWatch(services.work)
+    schema_check = SchemaCheck()
+
+    @contextlib.asynccontextmanager
+    async def long_polls(_: Litestar) -> AsyncGenerator[None]:
+        yield
+        await watch.close()
+
+    return Litestar(
+        route_handlers=[*api.routers(services.settings.public_url), *getattr(pages, "ROUTERS", [])],
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "caller": Provide(caller, sync_to_thread=False),
+            "person": Provide(person, sync_to_thread=False),
+            "visitor": Provide(visitor, sync_to_thread=False),
+            "watch": Provide(lambda: watch, sync_to_thread=False),
+            "schema_check": Provide(lambda: schema_check, sync_to_thread=False),
+        },
+        state=State(
+            {
+                "services": services,
+                "keys": KeyCache(services.work),
+                "rate_limit": RateLimit(services.settings.rate_limit_per_minute),
+            }
+        ),
+        before_send=[complete_headers],
+        exception_handlers=cast("Any", problems.HANDLERS),
+        lifespan=[long_polls],
+        request_max_body_size=BODY_LIMIT,
+        openapi_config=None,  # `/schema/openapi.json` is the published contract and our additions: hub/api/schema.py
+        logging_config=None,
+    )
