@@ -62,7 +62,7 @@ class RailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Which rails pay, in order of preference, and each one's options. `address_domains` maps a Lightning address's
     domain to the base URL that answers for it, for wallets without a public name."""
 
-    use: list[str] = ["sandbox"]
+    use: list[str] = msgspec.field(default_factory=lambda: ["sandbox"])
     options: dict[str, dict[str, Any]] = {}
     address_domains: dict[str, str] = {}
 

@@ -40,7 +40,7 @@ class TaskType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     risk_tier: RiskTier = RiskTier.MEDIUM
     sla_seconds: int = 600
     payout: Price | None = None
-    stages: list[str] = ["schema", "rules"]
+    stages: list[str] = msgspec.field(default_factory=lambda: ["schema", "rules"])
     rules: list[Rule] = []
     answers_limit: int = 3
     offer_seconds: int = 60
