@@ -1,5 +1,5 @@
 """Loading a connector file: YAML -> Structs with compiled expressions and resolved secrets, or an error that names
-file, path and fix. Called by the hub when it starts, by `hub connector lint` and by tests."""
+file, path and fix. Called by the hub when it starts, by `hub connectors test` and by tests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def load(text: str, file_name: str, environ: Mapping[str, str]) -> ConnectorConf
     except msgspec.ValidationError as error:
         message, _, path = str(error).rpartition(" - at `$")
         place = path.rstrip("`").lstrip(".") if message else ""
-        raise _error(file_name, {place or "(top)": message or str(error)}) from error
+        problem = message or str(error)
+        words = yaml_file.allowed_at(kind.settings, place)
+        if words:
+            problem += f"; write one of {', '.join(words)}"
+        raise _error(file_name, {place or "(top)": problem}) from error
     warnings.extend(_topic_warnings(settings, kind))
     return ConnectorConfig(
         file_name=file_name,

@@ -113,7 +113,7 @@ class Template:
             names = _PROSE.undeclared_variables_in_str(source)
         except minijinja.TemplateError as error:
             raise ValueError(f"not a minijinja template: {error.message}") from error
-        for name in sorted(names - roots):
+        for name in sorted(names - roots - _PROSE_GLOBALS):
             raise ValueError(
                 f"`{name}` is not known here{nearest(name, roots)}; known: {', '.join(sorted(roots))}"
             )
@@ -132,6 +132,7 @@ def _auto_escape(name: str) -> bool:
     return name.endswith(".html")
 
 
+_PROSE_GLOBALS = frozenset({"range", "dict", "namespace"})  # minijinja's own, which it lists as undeclared
 _PROSE = minijinja.Environment(
     fuel=FUEL,
     undefined_behavior="strict",

@@ -1,5 +1,5 @@
 """Runs the tests that stand inside a connector file against recorded deliveries: offline, no secrets needed.
-Called by `hub connector test` and by our own suite for every file we ship."""
+Called by `hub connectors test` and by our own suite for every file we ship."""
 
 from __future__ import annotations
 

@@ -88,6 +88,27 @@ def unknown_keys(document: object, form: type[msgspec.Struct]) -> dict[str, str]
     return found
 
 
+def allowed_at(form: type[msgspec.Struct], path: str) -> list[str]:
+    """The words a setting may have, when it is one of a few; `path` as msgspec writes it (`inbound.routes[0].action`)."""
+    shape: shapes.Type | None = shapes.type_info(form)
+    for step in re.findall(r"[^.\[\]]+|\[", path.replace("[...]", "[0]")):
+        if step.isdigit():
+            continue
+        shape = _inside(shape, step)
+    if isinstance(shape, shapes.UnionType):
+        shape = next((member for member in shape.types if isinstance(member, shapes.LiteralType)), None)
+    return [str(value) for value in shape.values] if isinstance(shape, shapes.LiteralType) else []
+
+
+def _inside(shape: shapes.Type | None, step: str) -> shapes.Type | None:
+    for member in shape.types if isinstance(shape, shapes.UnionType) else (shape,):
+        if isinstance(member, shapes.StructType):
+            return next((field.type for field in member.fields if field.encode_name == step), None)
+        if isinstance(member, shapes.ListType) and step == "[":
+            return member.item_type
+    return None
+
+
 def _compare(value: object, shape: shapes.Type, path: str, found: dict[str, str]) -> None:
     if isinstance(shape, shapes.UnionType):
         for member in shape.types:
