@@ -27,6 +27,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int | None
     found: int | None
 
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.subject}: the books should say {self.wanted}, they say {self.found}"
+
 
 def _words(states: Collection[str]) -> str:
     return ", ".join(f"'{state}'" for state in sorted(states))

@@ -1,0 +1,94 @@
+"""What moves a payout: earning it, the job that pays it, the job that clears up doubt, and going on after a stop.
+Called by the verification (earn), by `hub/jobs/topics.py` (pay, check) and by whoever changes an address (retry)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from core.audit.record import record as audit
+from core.db.unit_of_work import Transaction, UnitOfWork
+from core.errors import Conflict
+from core.outbox.rows import Lease
+from core.payouts.case import load
+from core.payouts.earn import earn
+from core.payouts.limits import PayoutLimits
+from core.payouts.look import look
+from core.payouts.prepare import prepare
+from core.payouts.rail import PayoutAddress, Rail
+from core.payouts.record import reopen
+from core.payouts.send import send
+from core.payouts.states import OWED, PayoutState
+from core.payouts.tables import Payout
+
+__all__ = ["check", "earn", "pay", "retry", "retry_for_worker"]
+
+
+async def pay(
+    work: UnitOfWork,
+    lease: Lease,
+    rails: Mapping[str, Rail],
+    addresses: PayoutAddress,
+    limits: PayoutLimits,
+) -> None:
+    """The job `payout.reserved`, from whatever state the payout is in:
+
+    RESERVED  fetch an invoice, commit it (READY), go on; without an address the job ends, `retry_for_worker` goes on
+    READY     commit SENDING, pay this invoice, record what the rail said
+    SENDING   somebody crashed between the commit and the record: look only
+    others    nothing: settled, failed, or in doubt with a look-up under way
+
+    Raises Retryable while a limit or the wallet holds it, Rejected when the address cannot be paid, Misconfigured
+    without a rail. Run twice, or by two at once, it pays once."""
+    async with work.read() as session:
+        state = (await load(session, lease.subject)).state
+    if state is PayoutState.SENDING:
+        await look(work, lease, rails, limits)
+        return
+    if state is PayoutState.RESERVED and await prepare(work, lease, rails, addresses, limits):
+        state = PayoutState.READY
+    if state is PayoutState.READY and await send(work, lease, rails, limits):
+        return
+    async with work.finishing(lease, "payouts.record"):
+        return
+
+
+async def check(
+    work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail], limits: PayoutLimits | None = None
+) -> None:
+    """The job `payout.check`: look up a payment in doubt. Emits the next look-up (2 s, 4 s … ten minutes) while the
+    doubt lasts, and raises the alarm in the log after `look.ALARM_AFTER` of them."""
+    await look(work, lease, rails, limits or PayoutLimits())
+
+
+async def retry(tx: Transaction, payout_id: str, *, actor: str) -> None:
+    """An operator goes on with a payout whose attempts ran out, or wakes one that waits. Raises Conflict when it is on
+    its way or paid, NotFound."""
+    case = await load(tx.session, payout_id, lock=True)
+    if case.state not in OWED:
+        raise Conflict("payout_not_owed", f"This payout is {case.state}", state=str(case.state))
+    await _wake(tx, case.payout)
+    await audit(tx, actor=actor, action="payout.retried", subject=payout_id)
+
+
+async def retry_for_worker(tx: Transaction, worker_id: str) -> int:
+    """The worker has a new payout address: everything that is owed and waits goes on. Gives how many payouts. A payout
+    may have a job that waits already; the second job finds it moved and ends."""
+    owed = await tx.session.scalars(
+        select(Payout)
+        .where(Payout.worker_id == worker_id, Payout.state.in_(sorted(OWED)))
+        .order_by(Payout.id)
+        .with_for_update()
+    )
+    payouts = list(owed)
+    for payout in payouts:
+        await _wake(tx, payout)
+    return len(payouts)
+
+
+async def _wake(tx: Transaction, payout: Payout) -> None:
+    if payout.state == PayoutState.FAILED:
+        await reopen(tx, payout)
+    else:
+        tx.emit("payout.reserved", payout.id, queue="money")

@@ -1,0 +1,174 @@
+"""Writes down what a rail said about a payment: settled with its proof, failed for good, or still in doubt.
+Always under the payout's lock and by compare and set; a second writer finds the payout moved and does nothing."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from sqlalchemy import update
+
+from core import clock
+from core.db.compare_and_set import move
+from core.db.unit_of_work import Transaction
+from core.ledger import accounts
+from core.ledger.check import is_proof
+from core.ledger.post import Transfer, post
+from core.payouts.case import Case, back_to_payable, move_both
+from core.payouts.limits import PayoutLimits, check_seconds, retry_seconds
+from core.payouts.rail import Capabilities, Outcome, PaymentResult
+from core.payouts.states import ATTEMPT_TRANSITIONS, TRANSITIONS, PayoutState
+from core.payouts.tables import Payout
+from core.tasks.tables import Task
+
+log = logging.getLogger(__name__)
+
+IN_DOUBT = frozenset({PayoutState.SENDING, PayoutState.UNKNOWN})
+
+# The published API knows three rails; every Lightning node is `lightning`, the sandbox too.
+_PUBLIC_RAIL = {"strike": "strike", "bank": "internal"}
+
+
+def proven(result: PaymentResult, payment_hash: str, capabilities: Capabilities) -> PaymentResult:
+    """`result`, or UNKNOWN in its place when it says settled without the proof that this rail gives: what a broken
+    proxy or a wrong wallet says is no reason to stop looking."""
+    if result.outcome is not Outcome.SETTLED or not capabilities.proves_by_preimage:
+        return result
+    if is_proof(result.preimage, payment_hash):
+        return result
+    return PaymentResult(
+        outcome=Outcome.UNKNOWN, reason="the rail says settled, without a preimage of the payment hash"
+    )
+
+
+async def record(
+    tx: Transaction,
+    case: Case,
+    result: PaymentResult,
+    capabilities: Capabilities,
+    limits: PayoutLimits,
+    *,
+    checks: int = 0,
+) -> None:
+    """One transaction's worth of truth about `case` (loaded with its lock). Does nothing unless it is in doubt.
+    `checks` is how many look-ups there were."""
+    if case.state not in IN_DOUBT:
+        return
+    result = proven(result, case.sent.payment_hash, capabilities)
+    match result.outcome:
+        case Outcome.SETTLED:
+            await _settle(tx, case, result)
+        case Outcome.FAILED:
+            await fail(tx, case, result.reason or "the rail gave no reason", limits)
+        case Outcome.IN_FLIGHT:
+            await doubt(tx, case, "in flight", checks)
+        case Outcome.UNKNOWN:
+            await doubt(tx, case, result.reason or "no answer", checks)
+
+
+async def fail(tx: Transaction, case: Case, reason: str, limits: PayoutLimits) -> None:
+    """The attempt is certainly dead: its money is the worker's again and a new attempt follows, with a new invoice,
+    until `limits.max_attempts` are used up; then an operator, or a new address, decides."""
+    attempt, payout = case.sent, case.payout
+    now = clock.from_ms(await tx.now_ms())
+    await move_both(tx, case, PayoutState.FAILED, error=reason, ended_at=now)
+    await post(tx, [back_to_payable(payout, attempt.number)])
+    if attempt.number >= limits.max_attempts:
+        log.error(
+            "payout %s failed %d times and waits for an operator: %s", payout.id, attempt.number, reason
+        )
+        return
+    log.warning("attempt %d of payout %s failed: %s", attempt.number, payout.id, reason)
+    await reopen(tx, payout, delay=retry_seconds(attempt.number))
+
+
+async def reopen(tx: Transaction, payout: Payout, *, delay: float = 0) -> None:
+    """FAILED -> RESERVED, with the job for the next attempt."""
+    await move(tx, payout, PayoutState.RESERVED, table=TRANSITIONS, rail=None)
+    tx.emit("payout.reserved", payout.id, queue="money", delay=delay)
+
+
+async def doubt(tx: Transaction, case: Case, reason: str, checks: int) -> None:
+    """Nobody knows yet. The money stays in clearing, the invoice stays the only one, and a look-up follows."""
+    attempt = case.sent
+    if case.state is PayoutState.SENDING:
+        await move_both(tx, case, PayoutState.UNKNOWN, error=reason)
+    else:
+        attempt.error = reason
+    sent_ms = clock.to_ms(attempt.sent_at or attempt.created_at)
+    # One chain of look-ups for each send, whoever finds the doubt first.
+    tx.emit(
+        "payout.check",
+        case.payout.id,
+        body={"checks": checks + 1},
+        queue="money",
+        delay=check_seconds(checks + 1),
+        key=f"payout:{attempt.id}:{sent_ms}:check:{checks + 1}",
+    )
+
+
+async def _settle(tx: Transaction, case: Case, result: PaymentResult) -> None:
+    attempt, payout = case.sent, case.payout
+    now = clock.from_ms(await tx.now_ms())
+    if result.fee_msat > attempt.max_fee_msat:
+        log.error(
+            "payout %s cost %d msat of fees, over its limit of %d",
+            payout.id,
+            result.fee_msat,
+            attempt.max_fee_msat,
+        )
+    await move(
+        tx,
+        attempt,
+        PayoutState.SETTLED,
+        table=ATTEMPT_TRANSITIONS,
+        preimage=result.preimage,
+        fee_msat=result.fee_msat,
+        error=None,
+        ended_at=now,
+    )
+    await move(tx, payout, PayoutState.SETTLED, table=TRANSITIONS, settled_at=now)
+    await _tell_task(tx, payout, attempt.rail)
+    await post(tx, _settled(payout, attempt.rail, result.fee_msat))
+
+
+def _settled(payout: Payout, rail: str, fee_msat: int) -> list[Transfer]:
+    """The amount leaves clearing over the rail; what the rail took for it is the hub's cost."""
+    return [
+        Transfer(
+            id=f"payout:{payout.id}:settle",
+            debit=accounts.clearing(payout.environment),
+            credit=accounts.rail(rail),
+            amount_msat=payout.amount_msat,
+            kind="settle",
+            subject=payout.id,
+        ),
+        Transfer(
+            id=f"payout:{payout.id}:network_fee",
+            debit=accounts.network_fees(payout.environment),
+            credit=accounts.rail(rail),
+            amount_msat=fee_msat,
+            kind="network_fee",
+            subject=payout.id,
+        ),
+    ]
+
+
+async def _tell_task(tx: Transaction, payout: Payout, rail: str) -> None:
+    """The task shows how its answer was paid, in the published shape; of several payouts the first to arrive."""
+    settled_at = payout.settled_at or clock.from_ms(await tx.now_ms())
+    shown = {
+        "id": payout.id,
+        # A JSON number with the exact digits; as a Decimal it would become a string.
+        "amount": msgspec.Raw(format(payout.amount, "f").encode()),
+        "currency": payout.currency,
+        "rail": _PUBLIC_RAIL.get(rail, "lightning"),
+        "paidAt": clock.iso(settled_at),
+    }
+    statement = (
+        update(Task)
+        .where(Task.id == payout.task_id, Task.payout_result.is_(None))
+        .values(payout_result=shown, version=Task.version + 1, updated_at=settled_at)
+        .execution_options(synchronize_session=False)
+    )
+    await tx.session.execute(statement)
