@@ -89,12 +89,12 @@ class _Collector:
             )
         except UnreadableError as error:
             return self._unreadable(field, str(error), "type")
-        if not field.pointer and isinstance(value, str):
+        kind = facts.type_of(value)
+        if field.merges and kind != "object":
+            message = 'Other fields must be a JSON object, such as {"name": "value"}'
+            return self._unreadable(field, message, "type")
+        if not field.pointer and kind == "string":
             value = {WORDS_OF_ANY_OBJECT: value}  # nobody asked for a shape, and people do not write JSON
-        if field.merges and not isinstance(value, dict):
-            return self._unreadable(
-                field, 'Other fields must be a JSON object, such as {"name": "value"}', "type"
-            )
         return Got(value=value, filled=True)
 
     def _option(self, field: Field) -> Got:

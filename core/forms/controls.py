@@ -123,6 +123,7 @@ def _constant(place: Place, spot: Spot, label: str, value: object, form: Form | 
     return Field(
         kind="const" if follows else "checkbox",
         **_common(place, spot, label),
+        picked=chosen,
         value=value,
         options=(
             Option(

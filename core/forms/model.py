@@ -44,11 +44,13 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One control, or a group of them.
 
-    `name` is the posted name, `pointer` the place in the answer (they differ when a blank row above was left
-    out), `id` a DOM id made from the name. `texts` are the posted or drawn texts (one, except in `checks`).
-    `present`: the group was opened by its button; `picked`: every alternative of a choice is chosen; `merges`: the
-    JSON object written here goes into the group around it.
-    `scalar` is what an input holds; on `json`, "string" means that plain words are taken as they are. `live` asks the page to post the form when this control changes, because others depend on it.
+    `name` is the posted name, `pointer` the place in the answer (they differ when a blank row above was left out),
+    `id` a DOM id made from the name. `texts` are the posted or drawn texts (one, except in `checks`). `scalar` is
+    what an input holds; on `json`, "string" means that plain words are taken as they are. `present`: the group was
+    opened by its button; `picked`: every alternative of a choice is
+    chosen, or a constant follows from one; `merges`: the JSON object written here
+    goes into the group around it. `live` asks the page to post the form when this control changes, because others
+    depend on it.
     """
 
     kind: Kind

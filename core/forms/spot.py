@@ -48,13 +48,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 class Spot(msgspec.Struct, frozen=True, kw_only=True):
     """The flat view of one place. `impossible`: no value fits. `nullable`: null is one of the alternatives.
-    `depends`: what applies here changes with the values of other fields. `types` is None for "any"."""
+    `depends` names the properties on whose values it depends what applies here ("*": on any). `types` is None for
+    "any"."""
 
     parts: tuple[Part, ...]
     choices: tuple[Choice, ...]
     nullable: bool
     impossible: bool
-    depends: bool
+    depends: frozenset[str]
     types: frozenset[str] | None
 
     @property
@@ -92,7 +93,8 @@ class _Flattener:
         self.pick = pick
         self.parts: list[Part] = []
         self.choices: list[Choice] = []
-        self.nullable = self.impossible = self.depends = False
+        self.nullable = self.impossible = False
+        self.depends: set[str] = set()
 
     def add(self, location: str, *, chosen: bool) -> None:
         schema = self.doc.schemas[location]
@@ -115,7 +117,7 @@ class _Flattener:
 
     def _conditions(self, location: str, schema: dict[str, Any], chosen: bool) -> None:
         if "if" in schema and ("then" in schema or "else" in schema):
-            self.depends = True
+            self.depends |= _mentioned(schema["if"])
             holds = self.value is not MISSING and self.budget.fits(
                 self.doc, pointers.join(location, "if"), self.value
             )
@@ -126,10 +128,10 @@ class _Flattener:
         present = cast("dict[str, object]", held) if isinstance(held, dict) else {}
         for keyword in ("dependentSchemas", "dependencies"):
             for name, dependent in schema.get(keyword, {}).items():
-                self.depends = True
+                self.depends.add(name)
                 if name in present and not isinstance(dependent, list):
                     self.add(pointers.join(location, keyword, name), chosen=chosen)
-        self.depends = self.depends or "dependentRequired" in schema
+        self.depends |= schema.get("dependentRequired", {}).keys()
 
     def _alternatives(self, place: str, count: int, chosen: bool) -> None:
         locations = [pointers.join(place, index) for index in range(count)]
@@ -186,9 +188,21 @@ class _Flattener:
             choices=tuple(self.choices),
             nullable=self.nullable,
             impossible=self.impossible,
-            depends=self.depends,
+            depends=frozenset(self.depends),
             types=types,
         )
+
+
+ANY_PROPERTY = "*"
+
+
+def _mentioned(condition: Schema) -> set[str]:
+    """The properties that an `if` looks at; ANY_PROPERTY when it is not just a matter of looking."""
+    if isinstance(condition, bool):
+        return set()
+    if condition.keys() - kw.ANNOTATIONS - {"properties", "required", "type"}:
+        return {ANY_PROPERTY}
+    return {*condition.get("properties", {}), *condition.get("required", ())}
 
 
 def _plain(schema: Schema) -> bool:
