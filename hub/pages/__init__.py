@@ -1,0 +1,14 @@
+"""The pages of workers and operators: server-rendered, usable without JavaScript. `ROUTERS` is mounted by `hub/app.py`."""
+
+from __future__ import annotations
+
+from hub.pages import operator_money, operator_tasks, sign_in, static, worker_home, worker_task
+
+ROUTERS = [
+    static.static_file,
+    sign_in.ROUTER,
+    worker_home.ROUTER,
+    worker_task.ROUTER,
+    operator_tasks.ROUTER,
+    operator_money.ROUTER,
+]

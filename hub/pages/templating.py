@@ -58,9 +58,10 @@ def left(until: datetime, now_ms: int) -> str:
 
 
 def countdown(until: datetime, now_ms: int, warning: str = "") -> Markup:
-    """The element that form.js counts down from the server's clock; `warning` is the id of a live region."""
-    return Markup('<time class="left" data-deadline="{}" data-now="{}" data-warning="{}">{}</time>').format(
-        clock.to_ms(until), now_ms, warning, left(until, now_ms)
+    """The element that form.js counts down; `warning` is the id of a live region. The server's clock itself is once
+    on the page (`data-now` of <main>), so that a part which is fetched again is the same while nothing happens."""
+    return Markup('<time class="left" data-deadline="{}" data-warning="{}">{}</time>').format(
+        clock.to_ms(until), warning, left(until, now_ms)
     )
 
 
@@ -89,6 +90,7 @@ def render(template: str, person: SignedIn | None, **context: Any) -> str:
         "here": "",
         "script": False,
         "test_money": False,
+        "now_ms": clock.now_ms(),
         "person": person,
         "csrf_field": _csrf_field(person),
     }

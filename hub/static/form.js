@@ -1,5 +1,5 @@
 /* The hub's one script. Every page works without it; with it
-   - deadlines count down, drawn from the server's clock (data-deadline, data-now in milliseconds);
+   - deadlines count down, drawn from the server's clock (data-deadline, and data-now of <main>, in milliseconds);
    - a form with data-draft is saved a moment after each change;
    - an element with data-refresh is fetched again every five seconds while the page is visible;
    - a control with data-live posts the form, because other questions depend on its answer;
@@ -12,12 +12,11 @@
 
   /* ---------- deadlines ---------- */
 
-  // The first paint is as good a moment as any: what matters is that a wrong clock on this device changes nothing.
-  const offsets = new WeakMap();
+  // How far this device's clock is from the server's: a wrong clock here must not shorten anybody's time.
+  const offset = Number(document.getElementById("main").dataset.now) - Date.now();
 
   function left(node) {
-    if (!offsets.has(node)) offsets.set(node, Number(node.dataset.now) - Date.now());
-    return Number(node.dataset.deadline) - (Date.now() + offsets.get(node));
+    return Number(node.dataset.deadline) - (Date.now() + offset);
   }
 
   function words(ms) {
@@ -55,17 +54,23 @@
   function keepDrafts(form) {
     let timer = 0;
     let dirty = false;
+    let lost = false;
     let saving = Promise.resolve();
 
     async function save() {
       window.clearTimeout(timer);
-      if (!dirty) return;
+      if (!dirty || lost) return;
       dirty = false;
       try {
         const answer = await fetch(form.dataset.draft, {
           method: "POST", body: body(form), credentials: "same-origin", redirect: "manual",
           headers: { Accept: "application/json" },
         });
+        if (answer.status === 401 || answer.status === 404 || answer.status === 409) {
+          lost = true;
+          say(form, "Draft not saved: this task is no longer in your hands.");
+          return;
+        }
         if (!answer.ok) throw new Error(String(answer.status));
         if (!dirty) say(form, "Draft saved");
       } catch {
@@ -78,6 +83,7 @@
     function queue() { saving = saving.then(save); }
 
     form.addEventListener("input", () => {
+      if (lost) return;
       dirty = true;
       say(form, "Saving…");
       window.clearTimeout(timer);
@@ -92,8 +98,8 @@
   }
 
   function live(event) {
-    const control = event.target.closest("[data-live]");
-    const form = control && control.form;
+    const control = event.target instanceof Element && event.target.closest("[data-live]");
+    const form = control && event.target.form;
     const button = form && form.querySelector("button[data-redraw]");
     if (button) form.requestSubmit(button);
   }

@@ -1,0 +1,202 @@
+"""A worker's desk in words: offers, work in hand, history, what it pays. The worker pages and the worker API read the
+same values from here, so that both say the same. A task's metadata is never among them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import clock
+from core.errors import HubError
+from core.money import Currency, from_msat, to_msat
+from core.payouts.rates import Rate
+from core.routing import queries as routing
+from core.routing.states import AssignmentKind, AssignmentState
+from core.tasks.model import Environment
+from core.tasks.tables import Task
+from core.tasks.types import TaskTypes
+from core.workers import queries as workers
+from core.workers.model import Profile
+from hub.pages.desk_payouts import PayoutLine, payouts_of
+from hub.services import Services
+
+# Why a turn ended, in the worker's words; what is not here was written for them already.
+_REASONS = {
+    "offer_expired": "The offer ran out before you answered it.",
+    "taken_back": "The time was over, so the question went to somebody else.",
+    "task_cancelled": "The question was withdrawn.",
+    "task_expired": "The time for this question was over.",
+    "task_failed": "The question was closed.",
+    "answered_by_another": "Somebody else's answer was accepted first.",
+}
+_OUTCOMES = {
+    AssignmentState.OFFERED: ("Offered", "plain"),
+    AssignmentState.ACCEPTED: ("In your hands", "plain"),
+    AssignmentState.SUBMITTED: ("Being checked", "warn"),
+    AssignmentState.COUNTED: ("Accepted", "good"),
+    AssignmentState.REFUSED: ("Not accepted", "bad"),
+    AssignmentState.DECLINED: ("Declined", "plain"),
+    AssignmentState.RELEASED: ("Given back", "plain"),
+    AssignmentState.LAPSED: ("Ended", "plain"),
+}
+
+
+class Pay(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer pays. `promised` is the currency in which the amount is fixed; the other one is as of now. `usd`
+    is None while there is no rate."""
+
+    msat: int
+    usd: Decimal | None
+    promised: str
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn as a list shows it. `outcome` and `mood` put `state` into a word and a colour, `why` tells the reason."""
+
+    id: str
+    task_id: str
+    task_type: str
+    title: str
+    kind: str
+    state: str
+    outcome: str
+    mood: str
+    why: str
+    pay: Pay
+    offered_at: datetime
+    expires_at: datetime
+    due_at: datetime
+    ended_at: datetime | None
+    payout: PayoutLine | None
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """One task in full, for who has it. `draft` is the posted form so far, `output` the answer once given."""
+
+    card: Card
+    instructions: str
+    payload: dict[str, Any]
+    schema: dict[str, Any]
+    draft: dict[str, list[str]] | None
+    output: Any
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """`now_ms` is the server's clock, from which every countdown is drawn; `rate` is None while there is none."""
+
+    worker: Profile
+    offers: list[Card]
+    work: list[Card]
+    now_ms: int
+    rate: Rate | None
+
+
+def rate_or_none(services: Services) -> Rate | None:
+    """A page is still of use when the rate's source is away: then it shows satoshis alone."""
+    try:
+        return services.rate()
+    except HubError:
+        return None
+
+
+def pay_of(task: Task, rate: Rate | None) -> Pay:
+    """In satoshis and dollars. Without a rate, the satoshis of a price in dollars are those that were reserved."""
+    price, currency = task.payout_amount, Currency(task.payout_currency)
+    if currency == Currency.USD:
+        msat = task.payout_msat if rate is None else to_msat(price, currency, rate.usd_per_btc)
+        return Pay(msat=msat, usd=price, promised=currency)
+    msat = to_msat(price, currency, None)
+    usd = None if rate is None else from_msat(msat, Currency.USD, rate.usd_per_btc)
+    return Pay(msat=msat, usd=usd, promised=currency)
+
+
+def test_money(services: Services, environment: str) -> bool:
+    """True when what is shown cannot be spent: the test environment, or a hub with the sandbox alone."""
+    real = any(rail.capabilities.real_money for rail in services.rails.values())
+    return environment == Environment.TEST or not real
+
+
+async def desk(session: AsyncSession, services: Services, worker_id: str) -> Desk:
+    """What is offered to the worker and what they have in hand. Raises NotFound for somebody who is no worker."""
+    rate = rate_or_none(services)
+    worker = await workers.get(session, worker_id)
+    return Desk(
+        worker=worker,
+        offers=[_card(services.types, turn, rate) for turn in await routing.offers(session, worker_id)],
+        work=[
+            _card(services.types, turn, rate)
+            for turn in await routing.work(session, worker_id)
+            if turn.assignment.state == AssignmentState.ACCEPTED
+        ],
+        now_ms=clock.now_ms(),
+        rate=rate,
+    )
+
+
+async def history(
+    session: AsyncSession, services: Services, worker_id: str, *, before: str | None = None, limit: int = 20
+) -> tuple[list[Card], str | None]:
+    """What the worker answered or let go, newest first, and the cursor of the next page, None at the end."""
+    rate = rate_or_none(services)
+    turns = await routing.history(session, worker_id, before=before, limit=limit + 1)
+    shown = turns[:limit]
+    payouts = await payouts_of(session, worker_id, [turn.task.id for turn in shown])
+    cards = [
+        _card(
+            services.types,
+            turn,
+            rate,
+            payout=payouts.get(turn.task.id) if turn.assignment.state == AssignmentState.COUNTED else None,
+        )
+        for turn in shown
+    ]
+    return cards, shown[-1].assignment.id if len(turns) > limit else None
+
+
+async def sheet(session: AsyncSession, services: Services, worker_id: str, assignment_id: str) -> Sheet:
+    """Raises NotFound, also for somebody else's."""
+    found = await routing.one(session, assignment_id, worker_id)
+    counted = found.assignment.state == AssignmentState.COUNTED
+    payouts = await payouts_of(session, worker_id, [found.task.id]) if counted else {}
+    turn = routing.Turn(found.assignment, found.task)
+    return Sheet(
+        card=_card(
+            services.types,
+            turn,
+            rate_or_none(services),
+            payout=payouts.get(found.task.id),
+        ),
+        instructions=services.types.of(found.task.task_type).instructions,
+        payload=found.task.payload,
+        schema=found.task.output_schema,
+        draft=found.draft,
+        output=None if found.submission is None else found.submission.output,
+    )
+
+
+def _card(
+    types: TaskTypes, turn: routing.Turn, rate: Rate | None, *, payout: PayoutLine | None = None
+) -> Card:
+    assignment, task = turn
+    outcome, mood = _OUTCOMES[AssignmentState(assignment.state)]
+    return Card(
+        id=assignment.id,
+        task_id=task.id,
+        task_type=task.task_type,
+        title=types.of(task.task_type).title,
+        kind=AssignmentKind(assignment.kind),
+        state=assignment.state,
+        outcome=outcome,
+        mood=mood,
+        why=_REASONS.get(assignment.reason or "", assignment.reason or ""),
+        pay=pay_of(task, rate),
+        offered_at=assignment.offered_at,
+        expires_at=assignment.expires_at,
+        due_at=assignment.due_at,
+        ended_at=assignment.ended_at,
+        payout=payout,
+    )
