@@ -1,0 +1,77 @@
+"""The registry of crash points (`core/crash.py`) is exactly what the code passes: a point that is not listed is one
+where nobody ever killed the process; a listed one that is not passed is a chaos test that proves nothing."""
+
+from __future__ import annotations
+
+from core import crash
+from tests.architecture.life import crash_points, transactions
+from tests.architecture.source import modules
+
+SOURCE = modules()
+
+# A transaction whose name begins so is on a task's life, unless it stands in BESIDE.
+LIFE = ("intake.", "tasks.", "routing.", "verification.", "payouts.", "replies.", "callbacks.", "outbox.")
+
+# Transactions of these concepts that no task's life needs, with the reason why killing the process there is not
+# worth a chaos run of its own.
+BESIDE = {
+    "outbox.later": "what is lost is one postponement; the lease runs out and the job is due again",
+    "outbox.dead": "as outbox.later: the job fails once more and is buried then",
+    "outbox.sweep": "only reads which jobs are due",
+    "routing.lapse": "a timer in one transaction with its job; killed before or after, the timer rings again or is done",
+    "routing.timer": "as routing.lapse",
+    "routing.offer_waiting": "ends a job whose offers were committed one by one as routing.offer",
+    "routing.decline": "one transaction of a person's click; whoever gets no answer clicks again",
+    "routing.release": "as routing.decline",
+    "routing.draft": "keeps what a person typed; the page sends it again",
+    "verification.lapse": "as verification.advance, for a task that ended meanwhile",
+    "verification.refuse": "as tasks.verify, for an answer that did not pass",
+    "tasks.cancel": "one transaction of the command line, repeated by the operator",
+}
+
+
+def test_every_transaction_of_a_task_is_a_crash_point() -> None:
+    unknown = [
+        one
+        for one in transactions(SOURCE)
+        if one.name is not None
+        and one.name.startswith(LIFE)
+        and one.name not in crash.TRANSACTIONS
+        and one.name not in BESIDE
+    ]
+    assert not unknown, "add it to core/crash.py TRANSACTIONS, or here to BESIDE with a reason:\n" + _lines(
+        unknown
+    )
+
+
+def test_every_transaction_has_a_literal_name() -> None:
+    unreadable = [one for one in transactions(SOURCE) if one.name is None]
+    assert not unreadable, "write the name as a literal, the chaos suite looks for it:\n" + _lines(unreadable)
+
+
+def test_every_registered_transaction_is_used() -> None:
+    used = {one.name for one in transactions(SOURCE)}
+    assert [name for name in crash.TRANSACTIONS if name not in used] == []
+
+
+def test_every_transaction_beside_is_used() -> None:
+    used = {one.name for one in transactions(SOURCE)}
+    assert [name for name in BESIDE if name not in used] == []
+    assert [name for name in BESIDE if name in crash.TRANSACTIONS] == []
+
+
+def test_every_call_to_the_outside_has_its_two_points_and_no_more() -> None:
+    passed = [one for one in crash_points(SOURCE) if one.path != "core/db/unit_of_work.py"]
+    assert not [one for one in passed if one.name is None], "write the point as a literal"
+    assert {one.name for one in passed} == {
+        f"{name}:{side}" for name in crash.CALLS for side in ("before", "after")
+    }
+
+
+def test_the_unit_of_work_passes_two_points_for_each_transaction() -> None:
+    names = [one.name for one in crash_points(SOURCE) if one.path == "core/db/unit_of_work.py"]
+    assert names == [None, None]  # f"{name}:before" and f"{name}:after"
+
+
+def _lines(found: list[object] | list) -> str:
+    return "\n".join(map(str, sorted(found)))
