@@ -16,9 +16,10 @@ from core.access.tables import Organisation
 from core.billing.plans import Plans
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import NotFound
+from core.errors import NotFound, Retryable
+from core.money import Currency
 from core.outbox.rows import Lease
-from core.payouts.actions import earn
+from core.payouts.earn import earn
 from core.payouts.rates import Rate
 from core.routing.actions import settle
 from core.routing.assignments import end_all, leave, living, task_for_update
@@ -59,9 +60,11 @@ async def advance(
     work: UnitOfWork, lease: Lease, types: TaskTypes, plans: Plans, rate_of: Callable[[], Rate]
 ) -> RunState:
     """Run the stages that are left and do what they say. `rate_of` is asked only when somebody is to be paid, outside
-    of any transaction; it raises Retryable without a fresh rate, and the job comes again. Gives the run's state."""
+    of any transaction; when it raises Retryable and dollars are to be paid, the job comes again. Gives the run's
+    state."""
     async with work.fenced(lease, "verification.advance") as tx:
-        outcome = await _judge(tx, await _case(tx, lease.subject, types))
+        case = await _case(tx, lease.subject, types)
+        outcome, currency = await _judge(tx, case), case.task.payout_currency
     match outcome:
         case None:
             async with work.finishing(lease, "verification.lapse") as tx:
@@ -71,7 +74,7 @@ async def advance(
                 case = await _case(tx, lease.subject, types)
                 return await _refuse(tx, case, outcome) if case.open else await _lapse(tx, case.run)
         case Passed():
-            rate = rate_of()
+            rate = _rate(currency, rate_of)
             async with work.finishing(lease, "tasks.verify") as tx:
                 case = await _case(tx, lease.subject, types)
                 return await _verify(tx, case, plans, rate) if case.open else await _lapse(tx, case.run)
@@ -132,7 +135,17 @@ async def _judge(tx: Transaction, case: Case) -> Passed | Failed | None:
     return step
 
 
-async def _verify(tx: Transaction, case: Case, plans: Plans, rate: Rate) -> RunState:
+def _rate(currency: str, rate_of: Callable[[], Rate]) -> Rate | None:
+    """Only dollars need a rate; a payout in bitcoin does not wait for one."""
+    try:
+        return rate_of()
+    except Retryable:
+        if currency == Currency.USD:
+            raise
+        return None
+
+
+async def _verify(tx: Transaction, case: Case, plans: Plans, rate: Rate | None) -> RunState:
     """The answer is the task's output, its worker has earned, everybody else on the task is set free."""
     task, worker_id = case.task, case.assignment.worker_id
     organisation = await tx.session.get_one(Organisation, task.organisation_id)
