@@ -1,0 +1,1 @@
+"""Figures of the hub, each beside a reference measured in the same run; `make bench ONLY=name` runs one."""
