@@ -16,6 +16,7 @@ from core.ledger import balances
 from core.ledger.accounts import AccountKind
 from core.ledger.tables import LedgerAccount
 from hub import auth
+from hub.pages.guards import no_nul
 from hub.pages.templating import page
 from hub.services import Services
 
@@ -111,6 +112,6 @@ async def show_statement(
 
 ROUTER = Router(
     path="/operator/money",
-    guards=[auth.operator],
+    guards=[no_nul, auth.operator],
     route_handlers=[show_money, show_accounts, show_statement],
 )

@@ -27,6 +27,7 @@ from hub import auth
 from hub.observe import trail as trails
 from hub.observe.trail_entries import timeline
 from hub.pages import operator_reads as reads
+from hub.pages.guards import no_nul
 from hub.pages.operator_reads import COUNT_LIMIT, TaskFilter
 from hub.pages.templating import page, see_other
 from hub.services import Services
@@ -179,6 +180,6 @@ async def redrive_callback(
 
 ROUTER = Router(
     path="/operator",
-    guards=[auth.operator],
+    guards=[no_nul, auth.operator],
     route_handlers=[list_tasks, show_task, show_raw, cancel_task, redrive_job, redrive_callback],
 )

@@ -12,6 +12,7 @@ from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.errors import Unauthenticated
 from hub import auth
+from hub.pages.guards import no_nul
 from hub.pages.templating import page, see_other
 from hub.services import Services
 
@@ -68,7 +69,7 @@ async def sign_out(
 
 ROUTER = Router(
     path="/",
-    guards=[auth.anyone],
+    guards=[no_nul, auth.anyone],
     route_handlers=[start, without_link, confirm, use, sign_out],
     opt={"public": "the way in"},
 )

@@ -17,6 +17,7 @@ from core.workers import actions as workers
 from hub import auth
 from hub.pages import desk as desks
 from hub.pages.desk_payouts import earnings
+from hub.pages.guards import no_nul
 from hub.pages.templating import page, partial, see_other
 from hub.services import Services
 
@@ -165,7 +166,7 @@ async def set_payout_address(
 
 ROUTER = Router(
     path="/worker",
-    guards=[auth.worker],
+    guards=[no_nul, auth.worker],
     route_handlers=[
         show_home,
         show_desk,

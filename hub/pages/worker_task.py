@@ -23,6 +23,7 @@ from hub.auth import CSRF_FIELD
 from hub.pages import desk as desks
 from hub.pages import forms
 from hub.pages.desk import Desk, Sheet
+from hub.pages.guards import no_nul
 from hub.pages.readable import readable
 from hub.pages.templating import page, see_other
 from hub.services import Services
@@ -164,6 +165,6 @@ async def release(
 
 ROUTER = Router(
     path="/worker/assignments/{assignment_id:str}",
-    guards=[auth.worker],
+    guards=[no_nul, auth.worker],
     route_handlers=[show_task, answer, save_draft, release],
 )
