@@ -27,9 +27,9 @@ CREATE = """
             sla_seconds, payload, output_schema, skills, payout_currency, payout_amount, funded, reserved_msat, fee_msat,
             payout_msat, created_at, updated_at, expires_at, hard_stop_at)
         SELECT $2, organisation_id, environment, $3, $4, 'posted', $5, 'medium', $6, $7, $8, '[]', 'USD', $9, true, 0, 0,
-            0, $10, $10, $10 + $6 * 1000, $10 + $6 * 2000 FROM caller
+            0, $10::bigint, $10::bigint, $10::bigint + $6::int * 1000, $10::bigint + $6::int * 2000 FROM caller
         ON CONFLICT DO NOTHING RETURNING id),
     job AS (
         INSERT INTO outbox (id, queue, topic, subject, body, due_at, created_at, state, attempts, lease_token)
-        SELECT $11, 'default', 'task.posted', id, '{}', $10, $10, 'pending', 0, 0 FROM stored)
+        SELECT $11, 'default', 'task.posted', id, '{}', $10::bigint, $10::bigint, 'pending', 0, 0 FROM stored)
     SELECT EXISTS (SELECT FROM caller) AS known"""
