@@ -154,7 +154,8 @@ def is_proof(preimage: str | None, payment_hash: str) -> bool:
 
 
 async def _rows(session: AsyncSession, sql: str) -> AsyncGenerator[Any]:
-    result = await session.stream(text(sql), execution_options={"yield_per": AT_ONCE})
+    statement = text(sql.replace(":", r"\:"))  # colons are of account names, not of parameters
+    result = await session.stream(statement, execution_options={"yield_per": AT_ONCE})
     async for row in result:
         yield row
 

@@ -79,9 +79,10 @@ async def earn(tx: Transaction, task: Task, worker_id: str, plan: Plan, rate: Ra
 
 
 async def _write(tx: Transaction, task: Task, worker_id: str, payout_msat: int, rate: Rate | None) -> Payout:
+    task_id = task.id  # a failed flush takes the loaded task away
     payout = Payout(
         id=ids.new("pay"),
-        task_id=task.id,
+        task_id=task_id,
         worker_id=worker_id,
         organisation_id=task.organisation_id,
         environment=task.environment,
@@ -99,7 +100,7 @@ async def _write(tx: Transaction, task: Task, worker_id: str, payout_msat: int, 
     try:
         await tx.session.flush()
     except IntegrityError as error:
-        raise Conflict("already_earned", "The worker has a payout for this task", task=task.id) from error
+        raise Conflict("already_earned", "The worker has a payout for this task", task=task_id) from error
     return payout
 
 

@@ -66,10 +66,17 @@ class PayoutTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def payouts_of(
-    session: AsyncSession, worker_id: str, *, before: str | None = None, limit: int = 50
+    session: AsyncSession,
+    worker_id: str,
+    *,
+    before: str | None = None,
+    limit: int = 50,
+    task_ids: Sequence[str] | None = None,
 ) -> PayoutPage:
-    """The worker's payouts, `limit` at a time."""
+    """The worker's payouts, `limit` at a time; with `task_ids` only those for these tasks."""
     query = select(Payout).where(Payout.worker_id == worker_id)
+    if task_ids is not None:
+        query = query.where(Payout.task_id.in_(task_ids))
     if before is not None:
         query = query.where(Payout.id < before)
     found = list(await session.scalars(query.order_by(Payout.id.desc()).limit(limit + 1)))
