@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from hub.api import batch, health, inbound, lnurl, schema, tasks, usage, webhooks
+from hub.api import batch, health, inbound, lnurl, schema, tasks, usage, webhooks, worker
 
 
 def routers(public_url: str) -> list[Router]:
@@ -16,5 +16,6 @@ def routers(public_url: str) -> list[Router]:
         health.ROUTER,
         inbound.ROUTER,
         lnurl.ROUTER,
+        worker.ROUTER,
         schema.router(public_url),
     ]

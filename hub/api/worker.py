@@ -18,6 +18,7 @@ from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.errors import Forbidden, Invalid, Malformed, Unauthenticated
 from core.forms import validate
+from core.payouts.queries import totals_of
 from core.routing import actions as routing
 from core.workers import actions as workers
 from hub.api.decoding import Fields, Query, read_object, whole
@@ -33,7 +34,6 @@ from hub.api.worker_views import (
 )
 from hub.auth import services_of
 from hub.pages import desk as desks
-from hub.pages.desk_payouts import earnings
 from hub.pages.guards import no_nul
 from hub.services import Services
 
@@ -118,7 +118,7 @@ async def show_me(person: NamedDependency[SignedIn], services: NamedDependency[S
 async def _me(services: Services, person: SignedIn) -> MeView:
     async with services.work.read() as session:
         worker = (await desks.desk(session, services, person.person_id)).worker
-        earned = await earnings(session, person.person_id)
+        earned = await totals_of(session, person.person_id)
     return me_view(person.name, worker, earned, play=desks.test_money(services, worker.environment))
 
 

@@ -8,9 +8,9 @@ import msgspec
 
 from core import clock
 from core.money import MSAT_PER_SAT
+from core.payouts.queries import PayoutLine, PayoutTotals
 from core.workers.model import Profile
 from hub.pages.desk import Card, Sheet
-from hub.pages.desk_payouts import Earnings, PayoutLine
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -29,6 +29,7 @@ class PayoutView(View, frozen=True, kw_only=True):
     id: str
     state: str
     words: str
+    note: str | None
     sats: int
     rail: str | None
     payment_hash: str | None
@@ -91,8 +92,9 @@ class MeView(View, frozen=True, kw_only=True):
     load: int
     payout_address: str | None
     paid_sats: int
+    paid_answers: int
+    on_its_way_sats: int
     owed_sats: int
-    payouts: int
     server_time: str
 
 
@@ -135,6 +137,7 @@ def _payout(line: PayoutLine) -> PayoutView:
         id=line.id,
         state=line.state,
         words=line.words,
+        note=line.note,
         sats=whole_sats(line.amount_msat),
         rail=line.rail,
         payment_hash=line.payment_hash,
@@ -169,7 +172,7 @@ def task_view(sheet: Sheet) -> TaskView:
     )
 
 
-def me_view(name: str, worker: Profile, earned: Earnings, *, play: bool) -> MeView:
+def me_view(name: str, worker: Profile, earned: PayoutTotals, *, play: bool) -> MeView:
     return MeView(
         id=worker.id,
         name=name,
@@ -180,7 +183,8 @@ def me_view(name: str, worker: Profile, earned: Earnings, *, play: bool) -> MeVi
         load=worker.load,
         payout_address=worker.payout_address,
         paid_sats=whole_sats(earned.paid_msat),
+        paid_answers=earned.paid_count,
+        on_its_way_sats=whole_sats(earned.on_its_way_msat),
         owed_sats=whole_sats(earned.owed_msat),
-        payouts=earned.payouts,
         server_time=clock.iso(clock.now()),
     )

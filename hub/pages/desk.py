@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import clock
 from core.errors import HubError
 from core.money import Currency, from_msat, to_msat
+from core.payouts import queries as payouts
+from core.payouts.queries import PayoutLine
 from core.payouts.rates import Rate
 from core.routing import queries as routing
 from core.routing.states import AssignmentKind, AssignmentState
@@ -21,7 +23,6 @@ from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.workers import queries as workers
 from core.workers.model import Profile
-from hub.pages.desk_payouts import PayoutLine, payouts_of
 from hub.services import Services
 
 # Why a turn ended, in the worker's words; what is not here was written for them already.
@@ -144,13 +145,14 @@ async def history(
     rate = rate_or_none(services)
     turns = await routing.history(session, worker_id, before=before, limit=limit + 1)
     shown = turns[:limit]
-    payouts = await payouts_of(session, worker_id, [turn.task.id for turn in shown])
+    counted = [turn.task.id for turn in shown if turn.assignment.state == AssignmentState.COUNTED]
+    paid = await _paid_for(session, worker_id, counted)
     cards = [
         _card(
             services.types,
             turn,
             rate,
-            payout=payouts.get(turn.task.id) if turn.assignment.state == AssignmentState.COUNTED else None,
+            payout=paid.get(turn.task.id),
         )
         for turn in shown
     ]
@@ -161,14 +163,14 @@ async def sheet(session: AsyncSession, services: Services, worker_id: str, assig
     """Raises NotFound, also for somebody else's."""
     found = await routing.one(session, assignment_id, worker_id)
     counted = found.assignment.state == AssignmentState.COUNTED
-    payouts = await payouts_of(session, worker_id, [found.task.id]) if counted else {}
+    paid = await _paid_for(session, worker_id, [found.task.id] if counted else [])
     turn = routing.Turn(found.assignment, found.task)
     return Sheet(
         card=_card(
             services.types,
             turn,
             rate_or_none(services),
-            payout=payouts.get(found.task.id),
+            payout=paid.get(found.task.id),
         ),
         instructions=services.types.of(found.task.task_type).instructions,
         payload=found.task.payload,
@@ -176,6 +178,14 @@ async def sheet(session: AsyncSession, services: Services, worker_id: str, assig
         draft=found.draft,
         output=None if found.submission is None else found.submission.output,
     )
+
+
+async def _paid_for(session: AsyncSession, worker_id: str, task_ids: list[str]) -> dict[str, PayoutLine]:
+    """The worker's payouts for these tasks, by task."""
+    if not task_ids:
+        return {}
+    page = await payouts.payouts_of(session, worker_id, task_ids=task_ids, limit=len(task_ids))
+    return {line.task_id: line for line in page.items}
 
 
 def _card(

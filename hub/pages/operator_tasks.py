@@ -110,7 +110,7 @@ async def show_task(
 async def show_raw(task_id: FromPath[str], services: NamedDependency[Services]) -> Response[str]:
     """Every row of the trail as JSON."""
     text = _pretty(trails.as_json(await _trail(services, task_id)))
-    return Response(text, media_type="application/json; charset=utf-8")
+    return Response(text, media_type="application/json")
 
 
 def _pretty(value: object) -> str:

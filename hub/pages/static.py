@@ -15,8 +15,8 @@ from core.errors import NotFound
 
 # Not `mimetypes`: its answer depends on the machine's own tables.
 _MEDIA_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
+    "css": "text/css",
+    "js": "text/javascript",
     "svg": "image/svg+xml",
     "png": "image/png",
 }

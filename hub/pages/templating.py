@@ -18,10 +18,14 @@ from core import clock
 from core.access.sessions import SignedIn
 from core.money import Currency, from_msat
 from core.payouts.rates import Rate
+from core.payouts.states import PayoutState
 from hub.observe.trail_entries import sats
 from hub.pages.static import asset
 
-_HTML = "text/html; charset=utf-8"
+# How a payout's words are coloured; while it is in doubt nothing looks like a failure.
+PAYOUT_MOODS = {PayoutState.SETTLED: "good", PayoutState.FAILED: "bad", PayoutState.REVERSED: "bad"}
+
+_HTML = "text/html"
 
 
 def usd(msat: int, rate: Rate) -> str:
@@ -73,7 +77,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         auto_reload=False,
     )
-    own_globals = {"asset": asset, "left": left, "countdown": countdown}
+    own_globals = {"asset": asset, "left": left, "countdown": countdown, "payout_moods": PAYOUT_MOODS}
     own_filters = {"sats": sats, "usd": usd, "dollars": dollars, "when": when, "exactly": exactly}
     made.globals.update(own_globals)  # pyright: ignore[reportUnknownMemberType] - Jinja's dict has no parameters
     made.filters.update(own_filters)  # pyright: ignore[reportUnknownMemberType] - as above

@@ -12,11 +12,11 @@ from litestar.status_codes import HTTP_422_UNPROCESSABLE_ENTITY
 
 from core.access.sessions import SignedIn
 from core.errors import Conflict, Invalid
+from core.payouts.queries import totals_of
 from core.routing import actions as routing
 from core.workers import actions as workers
 from hub import auth
 from hub.pages import desk as desks
-from hub.pages.desk_payouts import earnings
 from hub.pages.guards import no_nul
 from hub.pages.templating import page, partial, see_other
 from hub.services import Services
@@ -45,7 +45,7 @@ async def _home(
     async with services.work.read() as session:
         desk = await desks.desk(session, services, person.person_id)
         recent, more = await desks.history(session, services, person.person_id, limit=SHORT_HISTORY)
-        earned = await earnings(session, person.person_id)
+        earned = await totals_of(session, person.person_id)
     return page(
         "worker_home.html",
         person,
@@ -94,7 +94,7 @@ async def show_history(
         cards, following = await desks.history(
             session, services, person.person_id, before=before or None, limit=PAGE
         )
-        earned = await earnings(session, person.person_id)
+        earned = await totals_of(session, person.person_id)
     return page(
         "worker_history.html",
         person,
