@@ -99,7 +99,7 @@ def press(form: Form) -> dict[str, list[str]] | None:
             kept[open_name(pointer)] = ["1"]
         else:
             kept[rows_name(pointer)] = [str(min(count + 1, MAX_ROWS))]
-    elif verb == "_remove":
+    elif verb == "_remove" and pointer:
         parent, _, token = pointer.rpartition("/")
         count = rows(kept, parent)
         row = _row(token)
