@@ -1,0 +1,370 @@
+"""The ledger on both databases: what the database itself keeps, and that `check` finds every kind of tampering."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from core.db.unit_of_work import Transaction, UnitOfWork
+from core.errors import Conflict, NotFound
+from core.ledger import accounts
+from core.ledger.accounts import Account
+from core.ledger.balances import statement, trial_balance
+from core.ledger.check import Problem
+from core.ledger.post import Transfer, open_accounts, post
+from core.payouts.earn import earn
+from core.tasks.tables import Task
+from tests.factories import DOLLAR, PLAN, RATE, SAT, balance, organisation, problems, task, worker
+
+CAPITAL = accounts.capital("live")
+ORG = accounts.prefund("org_1", "live")
+OTHER = accounts.prefund("org_2", "live")
+
+
+def transfer(name: str, debit: Account, credit: Account, amount_msat: int) -> Transfer:
+    return Transfer(id=name, debit=debit, credit=credit, amount_msat=amount_msat, kind="test", subject="s")
+
+
+async def write(work: UnitOfWork, *transfers: Transfer) -> None:
+    async with work.begin("test.post") as tx:
+        await post(tx, list(transfers))
+
+
+async def test_a_repeat_is_nothing_and_another_content_a_conflict(work: UnitOfWork) -> None:
+    first = transfer("t1", CAPITAL, ORG, 1_234)
+    await write(work, first)
+    await write(work, first)
+    assert await balance(work, ORG.id) == 1_234
+    for other in (transfer("t1", CAPITAL, ORG, 1_235), transfer("t1", CAPITAL, OTHER, 1_234)):
+        with pytest.raises(Conflict) as refused:
+            await write(work, other)
+        assert refused.value.code == "transfer_differs"
+    assert await balance(work, ORG.id) == 1_234
+
+
+async def test_no_account_falls_below_its_floor_and_nothing_of_the_transaction_stays(
+    work: UnitOfWork,
+) -> None:
+    await write(work, transfer("t1", CAPITAL, ORG, 1_000))
+    with pytest.raises(Conflict) as refused:
+        await write(work, transfer("t2", ORG, OTHER, 900), transfer("t3", ORG, OTHER, 101))
+    assert refused.value.code == "insufficient_funds"
+    assert await balance(work, ORG.id) == 1_000
+    assert await balance(work, OTHER.id) == 0
+    assert await balance(work, CAPITAL.id) == -1_000
+
+
+async def test_nothing_is_written_for_zero(work: UnitOfWork) -> None:
+    await write(work, transfer("t1", CAPITAL, ORG, 0))
+    async with work.read() as session:
+        assert (await trial_balance(session)).lines == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE ledger_transfers SET amount_msat = 1",
+        "DELETE FROM ledger_transfers",
+        "DELETE FROM ledger_accounts",
+    ],
+)
+async def test_the_database_refuses_to_change_what_is_written(work: UnitOfWork, sql: str) -> None:
+    await write(work, transfer("t1", CAPITAL, ORG, 1_000))
+    with pytest.raises(DBAPIError, match=r"append only|never deleted"):
+        async with work.begin("test.tamper") as tx:
+            await tx.execute(sql)
+    assert await balance(work, ORG.id) == 1_000
+
+
+@pytest.mark.parametrize(("amount", "same"), [(0, False), (-5, False), (5, True)])
+async def test_the_database_refuses_a_transfer_that_is_none(
+    work: UnitOfWork, amount: int, same: bool
+) -> None:
+    async with work.begin("test.open") as tx:
+        await open_accounts(tx, [CAPITAL, ORG])
+    far = CAPITAL.id if same else ORG.id
+    with pytest.raises(DBAPIError, match=r"ck_ledger_transfers_"):
+        async with work.begin("test.tamper") as tx:
+            await tx.execute(
+                "INSERT INTO ledger_transfers (id, debit_account, credit_account, amount_msat, kind, subject, "
+                f"created_at) VALUES ('x', '{CAPITAL.id}', '{far}', {amount}, 'k', 's', 1)"
+            )
+
+
+async def test_sixteen_at_once_lose_nothing(work: UnitOfWork) -> None:
+    await write(work, transfer("seed", CAPITAL, ORG, 16_000), transfer("seed2", CAPITAL, OTHER, 16_000))
+
+    async def swap(n: int) -> None:
+        debit, credit = (
+            (ORG, OTHER) if n % 2 else (OTHER, ORG)
+        )  # both directions: a ring, if locks had no order
+        await write(work, transfer(f"t{n}", debit, credit, 100 + n), transfer(f"c{n}", CAPITAL, debit, 1))
+
+    await asyncio.gather(*(swap(n) for n in range(16)))
+    moved = sum((100 + n) * (-1 if n % 2 else 1) for n in range(16))
+    assert await balance(work, ORG.id) == 16_000 + moved + 8
+    assert await balance(work, OTHER.id) == 16_000 - moved + 8
+    assert await problems(work) == []
+
+
+async def test_sixteen_at_once_spend_no_more_than_there_is(work: UnitOfWork) -> None:
+    await write(work, transfer("seed", CAPITAL, ORG, 1_000))
+
+    async def spend(n: int) -> str:
+        try:
+            await write(work, transfer(f"t{n}", ORG, OTHER, 150))
+        except Conflict as refused:
+            return refused.code
+        return "spent"
+
+    outcomes = await asyncio.gather(*(spend(n) for n in range(16)))
+    assert sorted(outcomes) == ["insufficient_funds"] * 10 + ["spent"] * 6
+    assert await balance(work, ORG.id) == 100
+    assert await problems(work) == []
+
+
+async def test_sixteen_at_once_with_one_id_write_it_once(work: UnitOfWork) -> None:
+    await asyncio.gather(*(write(work, transfer("same", CAPITAL, ORG, 77)) for _ in range(16)))
+    assert await balance(work, ORG.id) == 77
+
+
+async def test_a_statement_in_pages(work: UnitOfWork) -> None:
+    for n in range(5):
+        await write(work, transfer(f"t{n}", CAPITAL, ORG, 100 + n))
+    await write(work, transfer("out", ORG, OTHER, 60))
+    seen: list[tuple[str, int]] = []
+    before = None
+    async with work.read() as session:
+        while True:
+            page = await statement(session, ORG.id, before=before, limit=4)
+            seen += [(line.id, line.change_msat) for line in page.lines]
+            before = page.next_before
+            if before is None:
+                break
+        assert (page.kind, page.balance_msat) == ("prefund", 450)
+        with pytest.raises(NotFound):
+            await statement(session, "nobody")
+    assert sorted(seen) == [("out", -60), *((f"t{n}", 100 + n) for n in range(5))]
+
+
+async def test_the_trial_balance(work: UnitOfWork) -> None:
+    await write(work, transfer("t1", CAPITAL, ORG, 1_000), transfer("t2", ORG, OTHER, 300))
+    async with work.read() as session:
+        found = await trial_balance(session)
+    assert [(line.kind, line.accounts, line.debits_msat, line.credits_msat) for line in found.lines] == [
+        ("capital", 1, 1_000, 0),
+        ("prefund", 2, 300, 1_300),
+    ]
+    assert (found.debits_msat, found.credits_msat) == (1_300, 1_300)
+
+
+# Each kind of tampering, by SQL that goes round our code, with the rules that must notice.
+
+Tamper = Callable[[Transaction, "Books"], Awaitable[object]]
+
+
+class Books:
+    """An organisation with an open task and a worker with one payout that waits and one that is paid."""
+
+    def __init__(self, org: str, ana: str, open_task: str, waiting: str, paid: str):
+        self.org, self.ana, self.open_task, self.waiting, self.paid = org, ana, open_task, waiting, paid
+
+
+async def books(work: UnitOfWork) -> Books:
+    async with work.begin("test.books") as tx:
+        org, ana = await organisation(tx, balance_msat=10 * DOLLAR), await worker(tx)
+        open_task = await task(tx, org)
+        earned: list[str] = []
+        for _ in range(2):
+            row: Task = await task(tx, org)
+            row.status = "verified"
+            payout = await earn(tx, row, ana.id, PLAN, RATE)
+            assert payout is not None
+            earned.append(payout.id)
+        await _settle_by_hand(tx, earned[1], ana.id)
+    made = Books(org.id, ana.id, open_task.id, *earned)
+    assert await problems(work) == []
+    return made
+
+
+async def _settle_by_hand(tx: Transaction, payout_id: str, worker_id: str) -> None:
+    """What the payout machine writes, without the machine. The preimage is 32 zero bytes."""
+    hashed = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925"
+    await tx.execute(
+        "INSERT INTO payout_attempts (id, payout_id, number, state, rail, address, invoice, payment_hash, "
+        "amount_msat, max_fee_msat, expires_at, preimage, fee_msat, created_at) VALUES "
+        f"('att_1', '{payout_id}', 1, 'settled', 'sandbox', 'a', 'i', '{hashed}', 500000, 5000, 1, "
+        f"'{'00' * 32}', 250, 1)"
+    )
+    await tx.execute(f"UPDATE payouts SET state = 'settled', settled_at = 1 WHERE id = '{payout_id}'")
+    payable, clearing, rail = accounts.payable(worker_id), accounts.clearing("live"), accounts.rail("sandbox")
+
+    def step(name: str, debit: Account, credit: Account, amount_msat: int) -> Transfer:
+        return Transfer(
+            id=f"payout:{payout_id}:{name}",
+            debit=debit,
+            credit=credit,
+            amount_msat=amount_msat,
+            kind=name,
+            subject=payout_id,
+        )
+
+    await post(
+        tx,
+        [
+            step("clear", payable, clearing, 500 * SAT),
+            step("settle", clearing, rail, 500 * SAT),
+            step("network_fee", accounts.network_fees("live"), rail, 250),
+        ],
+    )
+
+
+def sql(text: str) -> Tamper:
+    async def act(tx: Transaction, made: Books) -> None:
+        await tx.execute(text.format(**vars(made)))
+
+    return act
+
+
+def posting(kind: str, debit: str, credit: str, amount_msat: int) -> Tamper:
+    """A transfer that nobody had a reason for. Accounts by their ids."""
+    return sql(
+        "INSERT INTO ledger_transfers (id, debit_account, credit_account, amount_msat, kind, subject, created_at) "
+        f"VALUES ('forged', '{debit}', '{credit}', {amount_msat}, '{kind}', '{{paid}}', 1)"
+    )
+
+
+TAMPERINGS: dict[str, tuple[Tamper, set[str]]] = {
+    "a balance raised": (
+        sql("UPDATE ledger_accounts SET credits_msat = credits_msat + 1 WHERE id = '{org}:live:prefund'"),
+        {"account_credits", "books_balance"},
+    ),
+    "a balance lowered": (
+        sql("UPDATE ledger_accounts SET debits_msat = debits_msat + 1 WHERE id = '{org}:live:prefund'"),
+        {"account_debits", "books_balance"},
+    ),
+    "both sums raised": (
+        sql(
+            "UPDATE ledger_accounts SET debits_msat = debits_msat + 1, credits_msat = credits_msat + 1 "
+            "WHERE id = '{org}:live:prefund'"
+        ),
+        {"account_debits", "account_credits"},
+    ),
+    "a floor taken away": (
+        sql("UPDATE ledger_accounts SET floor_msat = NULL WHERE id = '{org}:live:prefund'"),
+        {"floor_of_kind"},
+    ),
+    "a floor lowered": (
+        sql("UPDATE ledger_accounts SET floor_msat = -1 WHERE id = '{ana}:payable'"),
+        {"floor_of_kind"},
+    ),
+    "a task's reservation changed": (
+        sql("UPDATE tasks SET reserved_msat = reserved_msat + 1 WHERE id = '{open_task}'"),
+        {"reserved"},
+    ),
+    "a task ended around the actions": (
+        sql("UPDATE tasks SET status = 'cancelled' WHERE id = '{open_task}'"),
+        {"reserved", "ended_task_holds_money"},
+    ),
+    "a payout made dearer": (
+        sql("UPDATE payouts SET amount_msat = amount_msat + 1 WHERE id = '{waiting}'"),
+        {"payable"},
+    ),
+    "a paid payout made dearer": (
+        sql("UPDATE payouts SET amount_msat = amount_msat + 1 WHERE id = '{paid}'"),
+        {"settled_amount", "attempt_amount"},
+    ),
+    "a payout marked paid": (
+        sql("UPDATE payouts SET state = 'settled' WHERE id = '{waiting}'"),
+        {"payable", "settled_once", "settled_amount", "settled_attempt"},
+    ),
+    "a payout marked on its way": (
+        sql("UPDATE payouts SET state = 'unknown' WHERE id = '{waiting}'"),
+        {"payable", "clearing", "living_attempt"},
+    ),
+    "a paid payout marked owed": (
+        sql("UPDATE payouts SET state = 'reserved' WHERE id = '{paid}'"),
+        {"payable", "rail", "settled_once", "settled_amount", "settled_attempt"},
+    ),
+    "a second settlement": (
+        posting("settle", "hub:live:exchange", "rail:sandbox", 1),
+        {"rail", "settled_once", "settled_amount"},
+    ),
+    "money out of the rail": (posting("gift", "rail:sandbox", "hub:live:fees", 1), {"rail"}),
+    "money out of a worker's account": (posting("gift", "{ana}:payable", "hub:live:fees", 1), {"payable"}),
+    "money into clearing": (posting("gift", "hub:live:fees", "hub:live:clearing", 1), {"clearing"}),
+    "money out of a reservation": (
+        posting("gift", "{org}:live:reserved", "{org}:live:prefund", 1),
+        {"reserved"},
+    ),
+    "a fee hidden": (
+        sql("UPDATE payout_attempts SET fee_msat = 0 WHERE payout_id = '{paid}'"),
+        {"rail"},
+    ),
+    "a preimage that proves nothing": (
+        sql(f"UPDATE payout_attempts SET preimage = '{'01' * 32}' WHERE payout_id = '{{paid}}'"),
+        {"preimage"},
+    ),
+    "a preimage that is none": (
+        sql("UPDATE payout_attempts SET preimage = 'paid, trust me' WHERE payout_id = '{paid}'"),
+        {"preimage"},
+    ),
+    "a preimage taken away": (
+        sql("UPDATE payout_attempts SET preimage = NULL WHERE payout_id = '{paid}'"),
+        {"preimage"},
+    ),
+}
+
+
+async def test_check_finds_every_kind_of_tampering(work: UnitOfWork) -> None:
+    """One set of books; each tampering is looked at inside its own transaction, which is then given up."""
+    made = await books(work)
+    for name, (tamper, rules) in TAMPERINGS.items():
+        found = await _after(work, tamper, made)
+        assert {problem.rule for problem in found} == rules, name
+    assert await problems(work) == []
+
+
+async def _after(work: UnitOfWork, tamper: Tamper, made: Books) -> list[Problem]:
+    """Tamper for good, check in a new snapshot, then undo by putting the whole of the rows back."""
+    tables = ("ledger_accounts", "payouts", "payout_attempts", "tasks")
+    before = {table: await _dump(work, table) for table in tables}
+    async with work.begin("test.tamper") as tx:
+        await tamper(tx, made)
+    found = await problems(work)
+    async with work.begin("test.undo") as tx:
+        await _remove_forged(tx)
+        for table, rows in before.items():
+            for row in rows:
+                names = [name for name in row if name != "id"]
+                marks = ", ".join(
+                    f"{name} = {'?' if tx.dialect == 'sqlite' else f'${n}'}"
+                    for n, name in enumerate(names, 1)
+                )
+                await tx.execute(
+                    f"UPDATE {table} SET {marks} WHERE id = '{row['id']}'", tuple(row[name] for name in names)
+                )
+    return found
+
+
+async def _dump(work: UnitOfWork, table: str) -> list[dict[str, object]]:
+    async with work.begin("test.dump") as tx:
+        return [dict(row) for row in (await tx.execute(f"SELECT * FROM {table}")).mappings()]
+
+
+async def _remove_forged(tx: Transaction) -> None:
+    """Only whoever owns the schema can do this: the trigger has to go first."""
+    if tx.dialect == "sqlite":
+        trigger = (
+            await tx.execute("SELECT sql FROM sqlite_master WHERE name = 'ledger_transfers_no_delete'")
+        ).scalar_one()
+        await tx.execute("DROP TRIGGER ledger_transfers_no_delete")
+        await tx.execute("DELETE FROM ledger_transfers WHERE id = 'forged'")
+        await tx.execute(trigger)
+    else:
+        await tx.execute("ALTER TABLE ledger_transfers DISABLE TRIGGER ledger_transfers_append_only")
+        await tx.execute("DELETE FROM ledger_transfers WHERE id = 'forged'")
+        await tx.execute("ALTER TABLE ledger_transfers ENABLE TRIGGER ledger_transfers_append_only")
