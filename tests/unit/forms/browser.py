@@ -72,7 +72,8 @@ class Page(HTMLParser):
         assert self._open.pop() == tag, f"</{tag}> closes what was opened"
         if tag == "textarea":
             # https://html.spec.whatwg.org/#the-textarea-element: one leading line end is dropped; posted with CRLF.
-            self.form[self._select] = [(self._area or "").removeprefix("\n").replace("\n", "\r\n")]
+            text = (self._area or "").replace("\r\n", "\n").removeprefix("\n")
+            self.form[self._select] = [text.replace("\n", "\r\n")]
             self._area = None
 
     def handle_data(self, data: str) -> None:
