@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, LitestarException, MethodNotAllowedException
+from litestar.exceptions import HTTPException, LitestarException
 from litestar.response import Redirect
 
 from core import errors
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
 
 UNEXPECTED = "An unexpected error occurred. Please try again."
+AWAY = "A part of the hub is away. Nothing was done; please try again."
 RETRY_SECONDS = 1  # what a client waits when a part of ours is away; most of it is back within that
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +68,13 @@ def of_hub_error(error: HubError) -> Problem:
     """What the caller is told of one of our own errors. Faults of ours are logged, and told without their reason."""
     for kind, status, word in _OF_HUB_ERRORS:
         if isinstance(error, kind):
+            if status == 503:  # what exactly is away is for our log
+                log.warning("answered 503: %s: %s", error.code, error.message)
             return Problem(
                 status=status,
                 type=word,
                 code=error.code,
-                message=error.message,
+                message=AWAY if status == 503 else error.message,
                 details=error.field_errors,
                 headers=_headers(error, status),
             )
@@ -98,10 +100,7 @@ def of_http_exception(error: HTTPException, request: AnyRequest) -> Problem:
     if status not in _OF_STATUSES:
         return of_fault(error, request)
     word, code, message = _OF_STATUSES[status]
-    headers = dict(error.headers or {})
-    if isinstance(error, MethodNotAllowedException):
-        headers["Allow"] = ", ".join(_allowed(request))
-    return Problem(status=status, type=word, code=code, message=message, headers=headers)
+    return Problem(status=status, type=word, code=code, message=message, headers=dict(error.headers or {}))
 
 
 def of_fault(error: Exception, request: AnyRequest) -> Problem:
@@ -110,18 +109,6 @@ def of_fault(error: Exception, request: AnyRequest) -> Problem:
     else:
         log.error("unhandled fault in %s %s", request.method, request.url.path, exc_info=error)
     return Problem(status=500, type="internal_error", code="internal_error", message=UNEXPECTED)
-
-
-def _allowed(request: AnyRequest) -> list[str]:
-    """RFC 9110 §15.5.6 wants the methods that would work; the router does not list them, but answers for each."""
-    found = ["OPTIONS"]
-    for method in _METHODS:
-        try:
-            request.app.asgi_router.handle_routing(path=request.scope["path"], method=method)
-        except HTTPException:
-            continue
-        found.append(method)
-    return found
 
 
 # --- what it looks like on the wire
