@@ -21,7 +21,7 @@ from core.workers import actions as workers
 from core.workers.model import NewWorker
 from hub.services import Services
 from tests.factories_routing import Hub, a_task, an_organisation
-from tests.integration.api.conftest import BASE, app, serving, services, sink
+from tests.integration.api.conftest import BASE, app, services, serving, sink
 
 __all__ = ["app", "services", "serving", "sink"]
 
@@ -91,7 +91,12 @@ async def sign_in(app: Litestar, services: Services, tx: Transaction, person_id:
     http = client_for(app, cookies={"__Host-hub_session": opened.token.reveal()})
     link = await sessions.make_link(tx, person_id, actor="test")
     return Who(
-        id=person_id, app=app, http=http, token=opened.token.reveal(), csrf=found.csrf_token, link=link.reveal()
+        id=person_id,
+        app=app,
+        http=http,
+        token=opened.token.reveal(),
+        csrf=found.csrf_token,
+        link=link.reveal(),
     )
 
 

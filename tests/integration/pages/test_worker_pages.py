@@ -9,7 +9,6 @@ import pytest
 from tests.integration.pages.conftest import HTML, ORIGIN, Stage, words
 
 
-
 async def test_signing_in_takes_a_press_of_the_button(stage: Stage) -> None:
     stage.worker.http.cookies.clear()
     path = f"/sign-in/{stage.worker.link}"
