@@ -83,7 +83,6 @@ def _forwards(modules: tuple[Module, ...]) -> Iterator[tuple[str, int]]:
     """Function name -> position of the parameter that it gives to `emit` as the topic."""
     for module in modules:
         for function in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
-            assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
             parameters = [arg.arg for arg in function.args.args]
             for call in ast.walk(function):
                 if isinstance(call, ast.Call) and last(called(call)) == "emit" and call.args:

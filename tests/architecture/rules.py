@@ -77,7 +77,7 @@ def _commits(module: Module) -> Iterator[Breach]:
         if name == "commit" or (name == "begin" and not call.args):
             yield Breach(module.path, call.lineno, f"calls {name}()")
     for node in module.nodes(ast.Constant):
-        if isinstance(node, ast.Constant) and node.value == "AUTOCOMMIT":
+        if node.value == "AUTOCOMMIT":
             yield Breach(module.path, node.lineno, "switches autocommit on")
 
 
@@ -93,15 +93,13 @@ def _floats(module: Module) -> Iterator[Breach]:
 def _seconds(module: Module) -> Iterator[ast.AST]:
     """Values that their own name calls a span of time, which is the one thing in a money file that may be a float."""
     for node in ast.walk(module.tree):
-        if (
-            (isinstance(node, ast.AnnAssign) and node.value and _SPAN.search(last(dotted(node.target))))
-            or (
-                isinstance(node, ast.Assign)
-                and all(_SPAN.search(last(dotted(target))) for target in node.targets)
-            )
-            or (isinstance(node, ast.keyword) and node.arg and _SPAN.search(node.arg))
-        ):
-            yield node.value
+        if isinstance(node, ast.AnnAssign | ast.Assign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if node.value is not None and all(_SPAN.search(last(dotted(target))) for target in targets):
+                yield node.value
+        elif isinstance(node, ast.keyword):
+            if node.arg and _SPAN.search(node.arg):
+                yield node.value
         elif isinstance(node, ast.Call) and last(called(node)) == "sleep":
             yield from node.args
         elif isinstance(node, ast.arguments):
@@ -135,7 +133,6 @@ def _long_files(module: Module) -> Iterator[Breach]:
 
 def _long_functions(module: Module) -> Iterator[Breach]:
     for node in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
-        assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         lines = (node.end_lineno or node.lineno) - node.lineno + 1
         if lines >= MAX_FUNCTION_LINES:
             what = f"{node.name}() has {lines} lines, it must stay under {MAX_FUNCTION_LINES}"
@@ -219,7 +216,6 @@ def _bare_silencers(module: Module) -> Iterator[Breach]:
 
 def _rows_outside_tables(module: Module) -> Iterator[Breach]:
     for node in module.nodes(ast.ClassDef):
-        assert isinstance(node, ast.ClassDef)
         if any(last(dotted(base)) == "Base" for base in node.bases) and not module.path.endswith(
             "/tables.py"
         ):

@@ -19,8 +19,11 @@ import subprocess
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+
+Node = TypeVar("Node", bound=ast.AST)
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "connectors", "hub")
@@ -75,7 +78,7 @@ class Module(msgspec.Struct, frozen=True):
                 found.append(Excepted(line, match["rule"], (match["reason"] or "").strip()))
         return found
 
-    def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
+    def nodes(self, *kinds: type[Node]) -> Iterator[Node]:
         return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
 
     def calls(self) -> Iterator[ast.Call]:

@@ -93,7 +93,7 @@ def test_every_setting_is_read() -> None:
         for module in modules()
         if module.path != "connectors/form.py"  # a check of form is not a use
         for node in module.nodes(ast.Attribute)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+        if isinstance(node.ctx, ast.Load)
     }
     places = {
         f"{shape.cls.__name__.strip('_')}.{field.encode_name}": field.name

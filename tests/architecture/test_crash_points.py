@@ -4,7 +4,7 @@ where nobody ever killed the process; a listed one that is not passed is a chaos
 from __future__ import annotations
 
 from core import crash
-from tests.architecture.life import crash_points, transactions
+from tests.architecture.life import Named, crash_points, transactions
 from tests.architecture.source import modules
 
 SOURCE = modules()
@@ -73,5 +73,5 @@ def test_the_unit_of_work_passes_two_points_for_each_transaction() -> None:
     assert names == [None, None]  # f"{name}:before" and f"{name}:after"
 
 
-def _lines(found: list[object] | list) -> str:
+def _lines(found: list[Named]) -> str:
     return "\n".join(map(str, sorted(found)))

@@ -45,7 +45,7 @@ def imported(module: Module) -> set[str]:
     for_types = {
         id(inner)
         for node in module.nodes(ast.If)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if ast.unparse(node.test) == "TYPE_CHECKING"
         for statement in node.body
         for inner in ast.walk(statement)
     }
