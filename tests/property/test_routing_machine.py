@@ -68,7 +68,7 @@ class RoutingMachine(RuleBasedStateMachine):
         self.runner.close()
         self.folder.cleanup()
 
-    @initialize(capacities=st.lists(st.integers(1, 3), min_size=1, max_size=5))
+    @initialize(capacities=st.lists(st.integers(1, 3), min_size=2, max_size=7))
     def people(self, capacities: list[int]) -> None:
         async def make() -> None:
             async with self.hub.work.begin("test.seed") as tx:
@@ -98,13 +98,33 @@ class RoutingMachine(RuleBasedStateMachine):
     def run_some_jobs(self, topic: str) -> None:
         self.runner.run(self.hub.drain(topic))
 
-    @rule(seconds=st.sampled_from([1, 45, 61, 240, 700]))
+    @rule(seconds=st.sampled_from([1, 20, 61, 240, 600]))
     def time_passes(self, seconds: int) -> None:
         self.runner.run(self.hub.pass_time(seconds))
 
     @rule(pick=st.integers(0, 99))
     def accept(self, pick: int) -> None:
         self._act("offered", pick, actions.accept)
+
+    @rule(pick=st.integers(0, 99))
+    def offer_and_accept(self, pick: int) -> None:
+        self.runner.run(self.hub.drain("task.posted", "worker.free"))
+        self._act("offered", pick, actions.accept)
+
+    @rule(pick=st.integers(0, 99), output=ANSWERS, judged=st.booleans())
+    def accept_and_answer(self, pick: int, output: Any, judged: bool) -> None:
+        self.offer_and_accept(pick)
+        self._act("accepted", pick, actions.submit, output)
+        if judged:
+            self.runner.run(self.hub.drain("submission.received"))
+
+    @rule(pick=st.integers(0, 99), sla=st.sampled_from([300, 600]))
+    def late_for_a_backup(self, pick: int, sla: int) -> None:
+        """Somebody works until 80 % of the SLA has gone by, and a second is asked."""
+        self.ask(sla)
+        self.offer_and_accept(pick)
+        self.runner.run(self.hub.pass_time(sla * 0.8))
+        self.runner.run(self.hub.drain("task.at_80"))
 
     @rule(pick=st.integers(0, 99))
     def decline(self, pick: int) -> None:
