@@ -76,9 +76,9 @@ def _numbers(**values: float) -> None:
         "capacity": (0, MAX_CAPACITY),
     }
     wrong = {
-        name: f"Must be {low} to {high}"
+        name: "Must be {} to {}".format(*limits[name])
         for name, value in values.items()
-        if not (low := limits[name][0]) <= value <= (high := limits[name][1])
+        if not limits[name][0] <= value <= limits[name][1]
     }
     if wrong:
         raise Invalid("bad_worker", "A value of this worker is out of range", field_errors=wrong)
