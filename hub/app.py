@@ -46,6 +46,7 @@ def create_app(services: Services) -> Litestar:
                 "services": services,
                 "keys": KeyCache(services.work),
                 "rate_limit": RateLimit(services.settings.rate_limit_per_minute),
+                "watch": watch,
             }
         ),
         before_send=[complete_headers],

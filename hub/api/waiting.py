@@ -27,6 +27,10 @@ class TaskWatch:
         self._waiting: dict[str, set[tuple[int, asyncio.Event]]] = {}
         self._loop: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        """How many wait now."""
+        return sum(map(len, self._waiting.values()))
+
     async def changed(
         self, task_id: str, version: int, seconds: float, gone: Callable[[], Awaitable[Any]]
     ) -> None:

@@ -108,7 +108,9 @@ async def test_broken_json(client: httpx.AsyncClient) -> None:
 
         error = answer.json()["error"]
         assert (answer.status_code, error["type"]) == (400, "validation_error"), name
-        assert error["code"] == ("number_out_of_range" if name in ("1e400", "5000 digits") else "json_malformed"), name
+        assert error["code"] == (
+            "number_out_of_range" if name in ("1e400", "5000 digits") else "json_malformed"
+        ), name
         assert answer.json()["requestId"] == answer.headers["x-request-id"]
 
 
