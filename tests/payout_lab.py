@@ -1,0 +1,163 @@
+"""A hub's payout machine between a real database and the real sandbox rail: earn, run the jobs one by one, make the
+rail misbehave, and ask the rail's own book what was really paid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from connectors.rails import bolt11
+from connectors.rails.sandbox import FILE_NAME, SandboxOptions, SandboxRail
+from connectors.rails.sandbox_book import Fault
+from connectors.rails.sandbox_controls import SandboxControls
+from connectors.rails.sandbox_wallets import SandboxWallets
+from core import clock
+from core.db.unit_of_work import UnitOfWork
+from core.errors import Rejected
+from core.outbox import rows
+from core.outbox.rows import Lease
+from core.payouts import actions
+from core.payouts.case import Case, load
+from core.payouts.earn import earn
+from core.payouts.limits import PayoutLimits
+from core.payouts.prepare import prepare
+from core.payouts.rail import Invoice, PaymentResult, Rail
+from core.payouts.tables import Payout
+from tests.factories import DOLLAR, PLAN, RATE, organisation, problems, task, worker
+
+
+class Wallets:
+    """Every address is a wallet of the sandbox. `made_at_s` ages the invoices; `repeat` makes it give the last again."""
+
+    def __init__(self, path: Path):
+        self.sandbox = SandboxWallets(path)
+        self.made_at_s: int | None = None
+        self.repeat = False
+        self.asked = 0
+        self.last: Invoice | None = None
+
+    async def invoice_for(self, address: str, *, amount_msat: int, comment: str) -> Invoice:
+        self.asked += 1
+        name, _, domain = address.partition("@")
+        if domain != "sandbox.test":
+            raise Rejected("wallet_refused", "the wallet says that it has no such address")
+        if self.repeat and self.last is not None:
+            return self.last
+        text = await self.sandbox.invoice(name, amount_msat, comment=comment, made_at_s=self.made_at_s)
+        decoded = bolt11.decode(text)
+        assert decoded.amount_msat is not None
+        self.last = Invoice(
+            bolt11=text,
+            payment_hash=decoded.payment_hash,
+            amount_msat=decoded.amount_msat,
+            expires_at_ms=decoded.expires_at_ms,
+        )
+        return self.last
+
+
+class Killed(BaseException):
+    """Ends a job where a process would have died."""
+
+
+class DyingRail:
+    """The sandbox, in a process that dies before the first byte, or after the payment and before the record."""
+
+    def __init__(self, rail: SandboxRail, *, after_paying: bool):
+        self.rail, self.after_paying = rail, after_paying
+        self.name, self.capabilities = rail.name, rail.capabilities
+
+    async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
+        if self.after_paying:
+            await self.rail.pay(invoice, max_fee_msat=max_fee_msat)
+        raise Killed
+
+    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+        return await self.rail.look_up(payment_hash)
+
+
+class Lab:
+    def __init__(self, work: UnitOfWork, folder: Path):
+        self.work = work
+        path = folder / FILE_NAME
+        self.sandbox = SandboxRail(path, SandboxOptions(answer_timeout=0.1, fee_base_msat=1_000, fee_ppm=500))
+        self.rails: dict[str, Rail] = {"sandbox": self.sandbox}
+        self.controls = SandboxControls(path)
+        self.wallets = Wallets(path)
+        self.limits = PayoutLimits()
+
+    async def earned(self, *, address: str | None = "ana@sandbox.test", amount: str = "0.50") -> Payout:
+        """A verified task whose worker has just earned `amount` dollars (1,000 sat each)."""
+        async with self.work.begin("tasks.verify") as tx:
+            org, who = await organisation(tx, balance_msat=200 * DOLLAR), await worker(tx, address=address)
+            row = await task(tx, org, amount=amount)
+            row.status = "verified"
+            payout = await earn(tx, row, who.id, PLAN, RATE)
+            assert payout is not None
+            return payout
+
+    async def take(self, topic: str, *, lease_ms: int = 30_000) -> Lease | None:
+        """The oldest waiting job of the topic, whatever its due time; also one whose holder died."""
+        async with self.work.begin("outbox.lease") as tx:
+            await tx.execute(
+                "UPDATE outbox SET due_at = 1, state = 'pending' "
+                f"WHERE topic = '{topic}' AND state IN ('pending', 'leased')"
+            )
+            found = await tx.execute(
+                f"SELECT id FROM outbox WHERE topic = '{topic}' AND state = 'pending' ORDER BY id LIMIT 1"
+            )
+            job = found.scalar()
+            return None if job is None else await rows.lease(tx, job, lease_ms)
+
+    async def take_other(self, topic: str) -> Lease:
+        """A second job of the same topic for the same payout, leased beside the first."""
+        async with self.work.begin("test.emit") as tx:
+            held = await tx.execute(f"SELECT subject FROM outbox WHERE topic = '{topic}' ORDER BY id LIMIT 1")
+            tx.emit(topic, held.scalar_one(), queue="money")
+            job = tx.jobs[0].id
+        async with self.work.begin("outbox.lease") as tx:
+            lease = await rows.lease(tx, job)
+        assert lease is not None
+        return lease
+
+    async def pay(self) -> None:
+        """Run the job `payout.reserved` that waits."""
+        lease = await self.take("payout.reserved")
+        assert lease is not None
+        await self.run_pay(lease)
+
+    async def run_pay(self, lease: Lease) -> None:
+        await actions.pay(self.work, lease, self.rails, self.wallets, self.limits)
+
+    async def ready(self) -> None:
+        """Run only the first half of the pay job: as if the process died after it."""
+        lease = await self.take("payout.reserved")
+        assert lease is not None
+        assert await prepare(self.work, lease, self.rails, self.wallets, self.limits)
+
+    async def check(self) -> None:
+        """Run the job `payout.check` that waits."""
+        lease = await self.take("payout.check")
+        assert lease is not None
+        await actions.check(self.work, lease, self.rails, self.limits)
+
+    async def waiting(self, topic: str) -> int:
+        async with self.work.begin("test.count") as tx:
+            sql = f"SELECT count(*) FROM outbox WHERE topic = '{topic}' AND state IN ('pending', 'leased')"
+            return (await tx.execute(sql)).scalar_one()
+
+    async def case(self, payout: Payout) -> Case:
+        async with self.work.read() as session:
+            return await load(session, payout.id)
+
+    def fault(self, kind: Fault, *, seconds: float = 0.0) -> None:
+        self.controls.add_fault(kind, seconds=seconds)
+
+    def really_paid(self) -> list[int]:
+        """How often each payment hash was settled, by the rail's own append-only book."""
+        return [payment.settled_count for payment in self.controls.payments() if payment.settled_count]
+
+    async def assert_books(self) -> None:
+        assert await problems(self.work) == []
+
+
+def hour_ago() -> int:
+    return clock.unix() - 3_600
