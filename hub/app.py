@@ -32,7 +32,7 @@ def create_app(services: Services) -> Litestar:
         await watch.close()
 
     return Litestar(
-        route_handlers=[*api.routers(services.settings.public_url), *getattr(pages, "ROUTERS", [])],
+        route_handlers=[*api.routers(services.settings.public_url), *pages.ROUTERS],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "caller": Provide(caller, sync_to_thread=False),
