@@ -137,7 +137,7 @@ def _submissions(trail: Trail) -> Iterator[Entry]:
 
 def _verdicts(trail: Trail) -> Iterator[Entry]:
     runs = {run.id: run for run in trail.runs}
-    for row in trail.verdicts:
+    for row in sorted(trail.verdicts, key=lambda row: runs[row.run_id].stages.index(row.stage)):
         reasons = "; ".join(_reason(reason) for reason in row.reasons)
         yield Entry(
             at=row.created_at,
@@ -185,7 +185,11 @@ def _payouts(trail: Trail) -> Iterator[Entry]:
             title=f"{who} earned {sats(row.amount_msat)}",
             facts=_facts(promised=f"{_plain(row.amount)} {row.currency}", rate=_rate(row), reason=row.reason),
         )
+    for attempt in trail.attempts:
+        yield from _attempt(attempt)
+    for row in trail.payouts:
         if row.settled_at is not None:
+            who = trail.people.get(row.worker_id, row.worker_id)
             yield Entry(
                 at=row.settled_at,
                 kind="payout",
@@ -194,8 +198,6 @@ def _payouts(trail: Trail) -> Iterator[Entry]:
                 state=row.state,
                 facts=_facts(rail=row.rail),
             )
-    for attempt in trail.attempts:
-        yield from _attempt(attempt)
 
 
 def _attempt(row: PayoutAttempt) -> Iterator[Entry]:

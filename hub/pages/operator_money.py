@@ -16,16 +16,12 @@ from core.ledger import balances
 from core.ledger.accounts import AccountKind
 from core.ledger.tables import LedgerAccount
 from hub import auth
+from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
 from hub.pages.templating import page
 from hub.services import Services
 
 PAGE = 50
-
-
-def play_money(services: Services) -> bool:
-    """True when no configured rail moves real money."""
-    return not any(rail.capabilities.real_money for rail in services.rails.values())
 
 
 @get("/", name="operator.money", include_in_schema=False)
@@ -48,7 +44,7 @@ async def show_money(
         heading="Money",
         area="operator",
         here="money",
-        test_money=play_money(services),
+        test_money=test_money(services, ""),
         trial=trial,
         balanced=trial.debits_msat == trial.credits_msat,
         problems=problems,
@@ -72,7 +68,7 @@ async def show_accounts(
         heading="Accounts",
         area="operator",
         here="money",
-        test_money=play_money(services),
+        test_money=test_money(services, ""),
         kind=kind,
         kinds=list(AccountKind),
         accounts=rows[:PAGE],
@@ -104,7 +100,7 @@ async def show_statement(
         heading="Statement",
         area="operator",
         here="money",
-        test_money=play_money(services),
+        test_money=test_money(services, ""),
         statement=found,
         following=f"/operator/money/statement?{urlencode(following)}" if following else "",
     )

@@ -27,6 +27,7 @@ from hub import auth
 from hub.observe import trail as trails
 from hub.observe.trail_entries import timeline
 from hub.pages import operator_reads as reads
+from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
 from hub.pages.operator_reads import COUNT_LIMIT, TaskFilter
 from hub.pages.templating import page, see_other
@@ -60,6 +61,7 @@ async def list_tasks(
         heading="Tasks",
         area="operator",
         here="tasks",
+        test_money=test_money(services, environment),
         q=q.strip(),
         filters=filters,
         statuses=list(TaskStatus),
@@ -94,7 +96,7 @@ async def show_task(
         heading="Task",
         area="operator",
         here="tasks",
-        test_money=trail.task.environment == Environment.TEST,
+        test_money=test_money(services, trail.task.environment),
         trail=trail,
         task=trail.task,
         moods=MOODS,

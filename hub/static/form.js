@@ -22,6 +22,7 @@
   function words(ms) {
     if (ms <= 0) return "no time left";
     const seconds = Math.floor(ms / 1000);
+    if (seconds < 60) return `${seconds} s left`;
     if (seconds < 600) return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s left`;
     if (seconds < 7200) return `${Math.floor(seconds / 60)} min left`;
     return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min left`;

@@ -27,6 +27,28 @@ INCIDENT = {
     "recentChanges": ["21:01 deploy checkout-api build 4211", "20:15 feature flag new-cart at 10 %"],
     "dashboard": "https://grafana.example.com/d/checkout",
 }
+SCHEMA = {
+    "type": "object",
+    "required": ["severity", "action", "summary"],
+    "properties": {
+        "severity": {
+            "title": "How bad is it for customers?",
+            "enum": ["false_alarm", "minor", "major", "critical"],
+            "x-hub-enum-titles": ["False alarm", "Minor", "Major", "Critical"],
+        },
+        "action": {
+            "title": "What should happen first?",
+            "enum": ["ignore", "watch", "acknowledge", "page_the_team", "roll_back"],
+            "x-hub-enum-titles": ["Ignore", "Watch", "Acknowledge", "Page the team", "Roll back"],
+        },
+        "summary": {
+            "title": "Why, in one or two sentences",
+            "type": "string",
+            "minLength": 20,
+            "maxLength": 600,
+        },
+    },
+}
 SUMMARY = (
     "The deploy at 21:01 exhausts the payment provider's connections; rolling back restores the old pool."
 )
@@ -56,6 +78,7 @@ async def post_incident(stack: World, key: str = "incident-1") -> str:
             "taskType": "incident_triage",
             "slaSeconds": 1200,
             "payload": INCIDENT,
+            "outputSchema": SCHEMA,
             "payout": {"currency": "USD", "maxAmount": 1.00},
             "metadata": {"internal": "never shown"},
         }
@@ -117,11 +140,10 @@ async def test_a_worker_answers_by_keyboard_and_is_paid(stack: World) -> None:
         await screenshot(page, "task-phone-errors")
 
         # a draft survives a reload
-        severity, action = page.locator("input[name='/severity']"), page.locator("input[name='/action']")
         await press_until_focused(page, "input[type=radio]")
         await page.keyboard.press("ArrowDown")
         await page.keyboard.press("ArrowDown")
-        await expect(severity.nth(2)).to_be_checked()
+        await expect(page.get_by_label("Major")).to_be_checked()
         await press_until_focused(page, "input[type=radio]:not([name='/severity'])")
         await page.keyboard.press("ArrowUp")
         await press_until_focused(page, "textarea")
@@ -130,11 +152,15 @@ async def test_a_worker_answers_by_keyboard_and_is_paid(stack: World) -> None:
         await expect(page.locator("#saved")).to_have_text("Draft saved")
         await page.goto(page.url)
         await expect(page.locator("textarea")).to_have_value(SUMMARY)
-        await expect(severity.nth(2)).to_be_checked()
-        await expect(action.last).to_be_checked()
+        await expect(page.get_by_label("Major")).to_be_checked()
+        await expect(page.get_by_label("Roll back")).to_be_checked()
+        await page.evaluate("window.scrollTo(0, 0)")
         await screenshot(page, "task-phone")
         await page.set_viewport_size(DESKTOP)
         await screenshot(page, "task-desktop")
+        await page.emulate_media(color_scheme="dark")
+        await screenshot(page, "task-desktop-dark")
+        await page.emulate_media(color_scheme="light")
         await page.set_viewport_size(PHONE)
 
         await press_until_focused(page, "button[data-submit]")
@@ -179,7 +205,7 @@ async def test_everything_works_without_javascript(stack: World) -> None:
         await expect(page.get_by_label("Why, in one or two sentences")).to_have_value(
             "Only half a thought, kept for later"
         )
-        await page.locator("input[name='/severity']").nth(1).check()
-        await page.locator("input[name='/action']").nth(1).check()
+        await page.get_by_label("Minor").check()
+        await page.get_by_label("Watch").check()
         await page.get_by_role("button", name="Submit answer").click()
         await expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()

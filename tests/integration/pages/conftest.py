@@ -45,7 +45,7 @@ class Who(msgspec.Struct, kw_only=True):
 
     async def api(self, method: str, path: str, **options: Any) -> httpx.Response:
         """As a worker's client calls the API."""
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         async with client_for(self.app, headers=headers) as http:
             return await http.request(method, f"/worker/api{path}", **options)
 
