@@ -8,7 +8,8 @@ from core.forms.compiled import CompiledSchema
 from core.forms.measure import MAX_TEXT, measure
 
 FIELDS = 600
-PARTS = 10_000
+PARTS = 5_000
+OPTIONS = 8_000
 # jsonschema-rs needs 20 to 50 ns for one evaluation.
 EVALUATIONS = 2_000_000
 
@@ -19,6 +20,7 @@ class Budget:
     def __init__(self, *, evaluations: int = EVALUATIONS):
         self._fields = FIELDS
         self._parts = PARTS
+        self._options = OPTIONS
         self._evaluations = evaluations
 
     def field(self) -> bool:
@@ -26,9 +28,19 @@ class Budget:
         self._fields -= 1
         return self._fields >= 0
 
-    def part(self) -> bool:
-        """Whether one more schema may be laid flat."""
-        self._parts -= 1
+    def parts(self, count: int = 1) -> bool:
+        """Whether so many more schemas may be laid flat."""
+        self._parts -= count
+        return self._parts >= 0
+
+    def options(self, count: int) -> bool:
+        """Whether so many more choices may be listed: one long enum, referred to 200 times, is a page of 23 MB."""
+        self._options -= count
+        return self._options >= 0
+
+    @property
+    def seen_all(self) -> bool:
+        """Whether every schema so far was laid flat; if not, what is known of a place may be half of it."""
         return self._parts >= 0
 
     def fits(self, doc: CompiledSchema, location: str, value: object) -> bool:

@@ -50,6 +50,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+def listed_size(spot: Spot) -> int:
+    """How many values `listed` would look at."""
+    return sum(len(part.schema.get("enum", ())) for part in spot.parts)
+
+
 def listed(spot: Spot) -> list[object] | None:
     """The values that every enum and const here allows, in the order of the first; None without enum."""
     found: list[object] | None = None

@@ -39,7 +39,7 @@ class Planner:
         if flat.impossible:
             return None
         label = naming.label(flat, place.label, place.number)
-        if not self.budget.field() or place.level > MAX_LEVELS or self._was_json(place):
+        if not self._affordable(flat) or place.level > MAX_LEVELS or self._was_json(place):
             return controls.json_field(place, label, self.form, flat)
         if not flat.choices:
             return self.body(place, flat, label)
@@ -123,6 +123,8 @@ class Planner:
         if not item:
             return controls.json_field(place, label, self.form, flat)
         inner = spot.lay_flat(self.doc, item, MISSING, self.budget)
+        if not self.budget.options(facts.listed_size(inner)):
+            return controls.json_field(place, label, self.form, flat)
         values = facts.listed(inner)
         if values and bool(facts.first(flat, "uniqueItems")) and None not in values:
             return controls.checks_field(place, flat, label, inner, values, self.form)
@@ -253,6 +255,10 @@ class Planner:
     def _branch_label(self, branch: Branch, index: int) -> str:
         flat = spot.lay_flat(self.doc, [branch.location], MISSING, self.budget)
         return naming.of_branch(self.doc, branch.location, flat, index)
+
+    def _affordable(self, flat: Spot) -> bool:
+        options = facts.listed_size(flat) + sum(len(choice.branches) for choice in flat.choices)
+        return self.budget.field() and self.budget.options(options) and self.budget.seen_all
 
     def _was_json(self, place: Place) -> bool:
         """The page drew JSON here, perhaps because there was too much to draw."""

@@ -101,7 +101,7 @@ class _Flattener:
         if isinstance(schema, bool):
             self.impossible = self.impossible or not schema
             return
-        if not self.budget.part():
+        if not self.budget.parts():
             return
         target = self.doc.targets.get(location)
         if target is None or self.doc.draft not in kw.REF_HIDES_SIBLINGS:
@@ -134,6 +134,8 @@ class _Flattener:
         self.depends |= schema.get("dependentRequired", {}).keys()
 
     def _alternatives(self, place: str, count: int, chosen: bool) -> None:
+        if not self.budget.parts(count):
+            return
         locations = [pointers.join(place, index) for index in range(count)]
         shapes = [location for location in locations if not self._only_null(location)]
         self.nullable = self.nullable or len(shapes) < len(locations)
