@@ -20,7 +20,7 @@ from core.payouts.case import Case, load
 from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
 from core.payouts.prepare import prepare
-from core.payouts.rail import Invoice, PaymentResult, Rail
+from core.payouts.rail import Invoice, Outcome, PaymentResult, Rail
 from core.payouts.tables import Payout
 from tests.factories import DOLLAR, PLAN, RATE, organisation, problems, task, worker
 
@@ -61,17 +61,32 @@ class Killed(BaseException):
 class DyingRail:
     """The sandbox, in a process that dies before the first byte, or after the payment and before the record."""
 
-    def __init__(self, rail: SandboxRail, *, after_paying: bool):
-        self.rail, self.after_paying = rail, after_paying
+    def __init__(self, rail: SandboxRail, *, after_paying: bool, how: type[BaseException] = Killed):
+        self.rail, self.after_paying, self.how = rail, after_paying, how
         self.name, self.capabilities = rail.name, rail.capabilities
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
         if self.after_paying:
             await self.rail.pay(invoice, max_fee_msat=max_fee_msat)
-        raise Killed
+        raise self.how
 
     async def look_up(self, payment_hash: str) -> PaymentResult | None:
         return await self.rail.look_up(payment_hash)
+
+
+class LyingRail:
+    """A wallet behind a broken proxy: it says settled, and has nothing to show for it."""
+
+    def __init__(self, rail: SandboxRail):
+        self.rail, self.name, self.capabilities = rail, rail.name, rail.capabilities
+
+    async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
+        return PaymentResult(outcome=Outcome.SETTLED, preimage="00" * 32)
+
+    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+        return await self.pay(
+            Invoice(bolt11="", payment_hash="", amount_msat=0, expires_at_ms=0), max_fee_msat=0
+        )
 
 
 class Lab:

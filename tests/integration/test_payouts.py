@@ -9,14 +9,16 @@ import msgspec
 import pytest
 
 from connectors.rails.sandbox_book import Fault
+from core import clock
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict, LeaseLost, Misconfigured, Retryable
 from core.payouts import actions
 from core.payouts.limits import PayoutLimits
+from core.payouts.send import SEND_WITHIN_S, pay_and_record
 from core.tasks.tables import Task
 from core.tasks.view import encode, view
 from tests.factories import balance
-from tests.payout_lab import DyingRail, Killed, Lab, hour_ago
+from tests.payout_lab import DyingRail, Killed, Lab, LyingRail, hour_ago
 
 
 @pytest.fixture
@@ -298,3 +300,39 @@ async def test_no_other_rail_takes_over_a_payment_in_doubt(lab: Lab) -> None:
     with pytest.raises(Misconfigured, match=r"rails\.use does not have"):
         await lab.check()
     assert (await lab.case(payout)).state == "unknown"
+
+
+async def test_a_process_that_slept_after_its_commit_does_not_send(lab: Lab) -> None:
+    payout = await lab.earned()
+    await lab.ready()
+    lease = await lab.take("payout.reserved")
+    assert lease is not None
+    begun = clock.monotonic() - SEND_WITHIN_S - 1
+    with pytest.raises(LeaseLost, match="slept"):
+        await pay_and_record(
+            lab.work, lease, lab.sandbox, (await lab.case(payout)).sent, lab.limits, begun=begun, checks=0
+        )
+    assert lab.controls.payments() == []
+
+
+async def test_a_rail_that_raises_leaves_doubt(lab: Lab) -> None:
+    payout = await lab.earned()
+    lab.rails = {"sandbox": DyingRail(lab.sandbox, after_paying=True, how=ConnectionResetError)}
+    await lab.pay()
+    case = await lab.case(payout)
+    assert (case.payout.state, case.sent.error) == ("unknown", "the rail raised ConnectionResetError")
+    lab.rails = {"sandbox": lab.sandbox}
+    await lab.check()
+    assert (await lab.case(payout)).state == "settled"
+    assert lab.really_paid() == [1]
+
+
+async def test_settled_without_the_preimage_is_not_settled(lab: Lab) -> None:
+    payout = await lab.earned()
+    lab.rails = {"sandbox": LyingRail(lab.sandbox)}
+    await lab.pay()
+    await lab.check()
+    case = await lab.case(payout)
+    assert (case.payout.state, case.sent.preimage, case.payout.settled_at) == ("unknown", None, None)
+    assert await balance(lab.work, "hub:live:clearing") == 500_000
+    await lab.assert_books()
