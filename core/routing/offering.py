@@ -25,12 +25,13 @@ async def offer_to_best(
     due = deadlines(task, kind).due_ms(now)
     [question] = await questions(tx.session, [(task, kind)], policy)
     candidates = await able(tx.session, question, now, policy)
+    slot = await _free_slot(tx, task.id)
     for best in ranked(question, candidates, (due - now) / 1000, policy.weights):
         assignment = Assignment(
             id=ids.new("asg"),
             task_id=task.id,
             worker_id=best.worker_id,
-            slot=await _free_slot(tx, task.id),
+            slot=slot,
             kind=str(role),
             state=str(AssignmentState.OFFERED),
             score=best.total,

@@ -1,0 +1,1 @@
+"""Whether an answer is good: stages with verdicts, and what follows from them."""

@@ -1,0 +1,1 @@
+"""The people who answer: skills, trust, capacity, availability, and where they are paid."""

@@ -34,6 +34,8 @@ class Worker(Base):
 
 
 class WorkerSkill(Base):
+    """One skill that a worker has."""
+
     __tablename__ = "worker_skills"
     __table_args__ = (Index("ix_worker_skills_skill", "skill", "worker_id"),)
 

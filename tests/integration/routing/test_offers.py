@@ -7,11 +7,14 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
+from core import clock, ids
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict, NotFound
 from core.outbox.tables import OutboxRow
 from core.routing import actions, endings, queries
+from core.routing.assignments import claim
 from core.routing.states import AssignmentKind
+from core.routing.tables import Assignment
 from core.tasks.model import Environment
 from core.workers import actions as actions_of_workers
 from tests.factories_routing import Hub, a_task, a_type, a_worker, an_organisation
@@ -332,3 +335,34 @@ async def test_a_cancelled_task_sets_its_people_free_and_gives_the_money_back(wo
         with pytest.raises(Conflict):
             await endings.cancel(tx, task, "key:k")
     assert AssignmentKind(assignment.kind) is AssignmentKind.PRIMARY
+
+
+async def test_a_claim_that_is_lost_leaves_nothing_and_the_transaction_goes_on(work: UnitOfWork) -> None:
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        paused, full, good = (
+            await a_worker(tx, available=False),
+            await a_worker(tx, capacity=0),
+            await a_worker(tx, capacity=2),
+        )
+        task_id, other_id = await a_task(tx, organisation), await a_task(tx, organisation)
+        now = clock.now()
+
+        def turn(task: str, worker: str, slot: int) -> Assignment:
+            return Assignment(
+                id=ids.new("asg"), task_id=task, worker_id=worker, slot=slot, kind="primary", state="offered",
+                score=0.0, offered_at=now, expires_at=now, due_at=now,
+            )  # fmt: skip
+
+        assert not await claim(tx, turn(task_id, paused, 0))
+        assert not await claim(tx, turn(task_id, full, 0))
+        assert await claim(tx, turn(task_id, good, 0))
+        assert not await claim(tx, turn(task_id, good, 1))  # had it
+        assert await claim(tx, turn(other_id, good, 0))
+    hub = Hub(work)
+    assert len(await hub.assignments(task_id)) == len(await hub.assignments(other_id)) == 1
+    assert [(await hub.worker(w)).load for w in (paused, full, good)] == [0, 0, 2]
+    async with work.begin("test.slot") as tx:
+        late = await a_worker(tx)
+        assert not await claim(tx, turn(task_id, late, 0))  # the slot is taken
+    assert (await hub.worker(late)).load == 0
