@@ -48,8 +48,10 @@ def of_property(name: str) -> str:
 
 
 def label(spot: Spot, fallback: str, number: int) -> str:
-    """The title, numbered in a row of a list, or what the place is called otherwise."""
-    title = facts.text(spot, "title").strip()
+    """The title, numbered in a row of a list, or what the place is called otherwise. A chosen alternative does not
+    rename the place it was chosen for."""
+    titles = (part.schema.get("title") for part in spot.parts if not part.chosen)
+    title = next((title.strip() for title in titles if isinstance(title, str)), "")
     if not title:
         return fallback
     return f"{title} {number}" if number else title

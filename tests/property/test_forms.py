@@ -124,7 +124,7 @@ def schemas_with_answers(draw: st.DrawFn) -> tuple[Schema, Any]:
     return schema, draw(values)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(schemas_with_answers())
 def test_what_is_drawn_reads_back(pair: tuple[Schema, Any]):
     schema, answer = pair
@@ -139,7 +139,7 @@ def test_what_is_drawn_reads_back(pair: tuple[Schema, Any]):
     assert draw_page(schema, back, [], page.form).form == page.form
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(schemas_with_answers())
 def test_nothing_is_answered_on_an_untouched_page(pair: tuple[Schema, Any]):
     schema, _ = pair
@@ -211,7 +211,7 @@ def _compounds(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SAFE = st.recursive(st.fixed_dictionaries({}, optional=ASSERTIONS), _compounds, max_leaves=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(SAFE, st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON, max_size=3))
 def test_two_validators_agree(schema: Schema, instance: Any):
     if _refusal(schema) is not None:
@@ -220,7 +220,7 @@ def test_two_validators_agree(schema: Schema, instance: Any):
     assert (errors(schema, instance) == []) == oracle.is_valid(instance)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(SAFE, st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON, max_size=3))
 def test_any_schema_of_the_profile_is_drawn_with_any_answer(schema: Schema, instance: Any):
     if _refusal(schema) is not None:
@@ -245,7 +245,7 @@ ANYTHING = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ANYTHING)
 def test_no_schema_raises_anything_but_invalid(schema: Any):
     refused = _refusal(schema)
@@ -257,7 +257,7 @@ def test_no_schema_raises_anything_but_invalid(schema: Any):
     assert all(place.startswith("outputSchema") and fix for place, fix in refused.field_errors.items())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(schemas_with_answers(), st.data())
 def test_no_posted_form_raises(pair: tuple[Schema, Any], data: st.DataObject):
     schema, answer = pair

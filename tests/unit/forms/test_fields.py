@@ -497,6 +497,7 @@ def test_alternatives_are_chosen_first():
         {"pay": {"how": "ln", "address": "a@b"}},
         [],
     )
+    assert draw(WITH_PAY, None, (), {"_branch:/pay": ["0"]}).children[0].label == "Pay"
     answer, wrong = judge(WITH_PAY, {"_branch:/pay": ["0"]})
     assert answer == {"pay": {"how": "bank"}}
     assert [error.pointer for error in wrong] == ["/pay/iban"]
