@@ -1,0 +1,364 @@
+"""Reading `config/` (`hub/config_files.py`): what wins over what, references, and that every mistake names its file, its
+path and the fix."""
+
+from __future__ import annotations
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.errors import Misconfigured
+from core.tasks.model import RiskTier
+from core.tasks.types import TaskType
+from hub import config_files
+from hub.settings import Settings
+from hub.wiring import wire
+from tests.architecture.source import ROOT
+
+SHIPPED = ROOT / "config"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the files that we ship, to be spoilt."""
+    return Path(shutil.copytree(SHIPPED, tmp_path / "config"))
+
+
+def spoil(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert text.count(before) == 1, f"{before!r} stands {text.count(before)} times in {file.name}"
+    file.write_text(text.replace(before, after))
+
+
+def read(folder: Path, **environ: str) -> Settings:
+    return config_files.settings(folder, environ)
+
+
+# Defaults and what wins over them
+
+
+def test_what_we_ship_are_the_defaults() -> None:
+    """So that a key may be left out of the file, and the file shows what it would be."""
+    assert read(SHIPPED) == Settings()
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert read(tmp_path) == Settings()
+
+
+def test_the_file_wins_over_the_default(folder: Path) -> None:
+    spoil(folder / "hub.yaml", "port: 8000", "port: 9000")
+    assert read(folder).server.port == 9000
+
+
+def test_the_environment_wins_over_the_file(folder: Path) -> None:
+    spoil(folder / "hub.yaml", "port: 8000", "port: 9000")
+    assert read(folder, HUB__SERVER__PORT="7000").server.port == 7000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path", "wanted"),
+    [
+        ("HUB_DATA_DIR", "/var/lib/hub", "data_dir", "/var/lib/hub"),
+        ("HUB_DATABASE_URL", "postgresql://u:p@db/hub", "database.url", "postgresql://u:p@db/hub"),
+        ("HUB_REDIS_URL", "redis://cache:6379/0", "queue.url", "redis://cache:6379/0"),
+        ("HUB_PUBLIC_URL", "https://hub.example.com/", "server.public_url", "https://hub.example.com/"),
+        ("HUB_SECRET_KEYS", "new,old", "secret_keys", ["new", "old"]),
+        ("HUB__DATABASE__POOL_SIZE", "20", "database.pool_size", 20),
+        ("HUB__PAYOUTS__PAUSED", "true", "payouts.paused", True),
+        ("HUB__PAYOUTS__PER_PAYOUT_SATS", "5", "payouts.per_payout_sats", 5),
+        (
+            "HUB__TARGETS__ALLOW",
+            "10.0.0.0/8,127.0.0.1:9000",
+            "targets.allow",
+            ["10.0.0.0/8", "127.0.0.1:9000"],
+        ),
+        ("HUB__RAILS__USE", "sandbox", "rails.use", ["sandbox"]),
+        ("HUB__RATES__USD_PER_BTC", "90000.50", "rates.usd_per_btc", "90000.50"),
+        ("HUB__LOG", "json", "log", "json"),
+    ],
+)
+def test_every_setting_can_come_from_the_environment(
+    name: str, value: str, path: str, wanted: object
+) -> None:
+    found: object = read(SHIPPED, **{name: value})
+    for step in path.split("."):
+        found = getattr(found, step)
+    assert found == wanted
+
+
+def test_an_entry_of_a_mapping_can_come_from_the_environment() -> None:
+    """As `hub demo` sets it; the dot is part of the domain."""
+    settings = read(SHIPPED, **{"HUB__RAILS__ADDRESS_DOMAINS__SANDBOX.TEST": "http://127.0.0.1:8000"})
+    assert settings.rails.address_domains == {"sandbox.test": "http://127.0.0.1:8000"}
+
+
+def test_an_option_of_a_rail_can_come_from_the_environment() -> None:
+    settings = read(SHIPPED, HUB__RAILS__OPTIONS__SANDBOX__FEE_PPM="100")
+    assert settings.rails.options == {"sandbox": {"fee_ppm": "100"}}
+
+
+def test_other_variables_are_nobody_s_business() -> None:
+    assert read(SHIPPED, PATH="/bin", HUBCAP="1", HUB_LOG="json", HUB_CONFIG_DIR="x") == Settings()
+
+
+def test_the_urls_that_follow_from_the_settings(tmp_path: Path) -> None:
+    assert read(SHIPPED, HUB_DATA_DIR=str(tmp_path)).database_url == f"sqlite:///{tmp_path}/hub.db"
+    assert read(SHIPPED).public_url == "http://127.0.0.1:8000"
+    assert read(SHIPPED, HUB__SERVER__HOST="::1").public_url == "http://[::1]:8000"
+    assert read(SHIPPED, HUB_PUBLIC_URL="https://hub.example.com/").public_url == "https://hub.example.com"
+
+
+# References
+
+
+def test_a_reference_to_the_environment(folder: Path) -> None:
+    spoil(folder / "hub.yaml", 'public_url: ""', "public_url: https://${env:HOST}/hub")
+    assert read(folder, HOST="a.example").server.public_url == "https://a.example/hub"
+
+
+def test_a_reference_to_a_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    spoil(
+        folder / "hub.yaml",
+        'url: ""                 # empty: SQLite',
+        f'url: "postgresql://hub:${{file:{tmp_path}/password}}@db/hub" #',
+    )
+    assert read(folder).database.url == "postgresql://hub:s3cret@db/hub"
+
+
+def test_a_reference_may_stand_for_a_number(folder: Path) -> None:
+    spoil(folder / "hub.yaml", "port: 8000", "port: ${env:PORT}")
+    assert read(folder, PORT="7001").server.port == 7001
+
+
+def test_a_referred_value_is_no_yaml(folder: Path) -> None:
+    spoil(folder / "hub.yaml", 'public_url: ""', "public_url: ${env:HOST}")
+    value = 'x"\npayouts: {paused: true}'
+    settings = read(folder, HOST=value)
+    assert settings.server.public_url == value
+    assert settings.payouts.paused is False
+
+
+@pytest.mark.parametrize("reference", ["${env:MISSING}", "${file:/nowhere/at/all}"])
+def test_a_reference_to_nothing_is_an_error(folder: Path, reference: str) -> None:
+    spoil(folder / "hub.yaml", 'public_url: ""', f"public_url: {reference}")
+    with pytest.raises(Misconfigured) as caught:
+        read(folder)
+    assert caught.value.message == f"hub.yaml: {reference} cannot be read"
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "port: 8000",
+            "prot: 8000",
+            "hub.yaml: server.prot: unknown key (did you mean `port`?); known here: host, port, public_url",
+        ),
+        ("port: 8000", "port: 70000", "hub.yaml: Expected `int` <= 65535 - at `$.server.port`"),
+        ("port: 8000", "port: http", "hub.yaml: Expected `int`, got `str` - at `$.server.port`"),
+        ("paused: false", "paused: perhaps", "hub.yaml: Expected `bool`, got `str` - at `$.payouts.paused`"),
+        ("port: 8000", "port: 8000\n  port: 9000", "hub.yaml:8:3: the key `port` stands twice"),
+        (
+            "use: [sandbox]          # TEST MONEY",
+            "use: sandbox",
+            "hub.yaml: Expected `array`, got `str` - at `$.rails.use`",
+        ),
+    ],
+)
+def test_a_mistake_in_the_file(folder: Path, before: str, after: str, message: str) -> None:
+    spoil(folder / "hub.yaml", before, after)
+    with pytest.raises(Misconfigured) as caught:
+        read(folder)
+    assert caught.value.message == message
+
+
+def test_all_unknown_keys_are_named_at_once(folder: Path) -> None:
+    spoil(folder / "hub.yaml", "port: 8000", "prot: 8000")
+    spoil(folder / "hub.yaml", "paused: false", "pause: false")
+    with pytest.raises(Misconfigured) as caught:
+        read(folder)
+    assert "server.prot: unknown key (did you mean `port`?)" in caught.value.message
+    assert "payouts.pause: unknown key (did you mean `paused`?)" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("HUB__SERVER__PROT", "server.prot: unknown key (did you mean `port`?)"),
+        ("HUB__SEVER__PORT", "sever: unknown key (did you mean `server`?)"),
+        ("HUB__DATA_DIR__X", "HUB__DATA_DIR__X: data_dir is not a group of settings"),
+    ],
+)
+def test_a_mistake_in_the_environment(name: str, part: str) -> None:
+    with pytest.raises(Misconfigured, match=r"did you mean|not a group") as caught:
+        read(SHIPPED, **{name: "1"})
+    assert part in caught.value.message
+
+
+def test_an_empty_file_is_an_error(folder: Path) -> None:
+    (folder / "hub.yaml").write_text("# nothing here\n")
+    with pytest.raises(Misconfigured) as caught:
+        read(folder)
+    assert caught.value.message == "hub.yaml: not a mapping of settings"
+
+
+# The other files
+
+
+def test_the_plans_that_we_ship() -> None:
+    plan = config_files.plans(SHIPPED).get("pay_as_you_go")
+    assert (plan.fee_percent, plan.fee_minimum_usd, plan.free_tasks) == (Decimal(20), Decimal("0.10"), 1000)
+
+
+def test_a_plan_that_is_not_there() -> None:
+    with pytest.raises(Misconfigured, match="has no plan 'gold'"):
+        config_files.plans(SHIPPED).get("gold")
+
+
+def test_without_plans_there_is_no_hub(folder: Path) -> None:
+    (folder / "plans.yaml").unlink()
+    with pytest.raises(Misconfigured) as caught:
+        config_files.plans(folder)
+    assert caught.value.message == f"{folder}/plans.yaml: No such file or directory"
+
+
+def test_the_policy_that_we_ship_is_the_default(tmp_path: Path) -> None:
+    assert config_files.policy(SHIPPED) == config_files.policy(tmp_path)
+
+
+def test_a_risk_that_the_policy_leaves_out_asks_for_the_highest_trust(folder: Path) -> None:
+    spoil(
+        folder / "routing.yaml",
+        "minimum_tier: {low: 0, medium: 0, high: 2, critical: 3}",
+        "minimum_tier: {low: 0, high: 2}",
+    )
+    policy = config_files.policy(folder)
+    assert [policy.tier_for(risk) for risk in RiskTier] == [0, 2, 2, 2]
+
+
+def test_every_task_type_that_we_ship_is_read() -> None:
+    names = sorted(kind.name for kind in config_files.task_types(SHIPPED))
+    assert names == sorted(path.stem for path in (SHIPPED / "task_types").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("name: question", "name: query", "question.yaml: name is 'query'; call the file query.yaml"),
+        (
+            "skills: [general]",
+            "skills: [general]\nstages: [schema, oracle]",
+            "question.yaml: stages: no stage 'oracle'; there are schema, rules",
+        ),
+        (
+            "skills: [general]",
+            "skils: [general]",
+            "question.yaml: skils: unknown key (did you mean `skills`?); known here: "
+            + ", ".join(TaskType.__struct_fields__),
+        ),
+        (
+            "currency: USD",
+            "currency: EUR",
+            "question.yaml: Invalid enum value 'EUR' - at `$.payout.currency`",
+        ),
+    ],
+)
+def test_a_mistake_in_a_task_type(folder: Path, before: str, after: str, message: str) -> None:
+    spoil(folder / "task_types" / "question.yaml", before, after)
+    with pytest.raises(Misconfigured) as caught:
+        config_files.task_types(folder)
+    assert caught.value.message == message
+
+
+def test_without_task_types_there_is_no_hub(folder: Path) -> None:
+    shutil.rmtree(folder / "task_types")
+    with pytest.raises(Misconfigured, match="has no file; the hub takes no task without"):
+        config_files.task_types(folder)
+
+
+def test_the_connectors_that_we_ship() -> None:
+    configs = config_files.connectors(SHIPPED, {"PAGERDUTY_API_TOKEN": "t", "PAGERDUTY_WEBHOOK_SECRET": "s"})
+    assert sorted(configs) == ["demo-oncall"]
+    assert configs["demo-oncall"].warnings == ()
+
+
+def test_a_missing_secret_is_a_warning() -> None:
+    [config] = config_files.connectors(SHIPPED, {}).values()
+    assert config.warnings == (
+        "pagerduty.yaml: env:PAGERDUTY_API_TOKEN is not set: this secret is disabled",
+        "pagerduty.yaml: env:PAGERDUTY_WEBHOOK_SECRET is not set: this secret is disabled",
+    )
+
+
+def test_two_connectors_of_one_id_are_an_error(folder: Path) -> None:
+    shutil.copy(folder / "connectors" / "pagerduty.yaml", folder / "connectors" / "second.yaml")
+    with pytest.raises(Misconfigured) as caught:
+        config_files.connectors(folder, {})
+    assert caught.value.message == "second.yaml: id 'demo-oncall' is used by another file too"
+
+
+# Where the files are
+
+
+def test_the_folder_is_the_one_that_is_named(tmp_path: Path) -> None:
+    assert config_files.folder({"HUB_CONFIG_DIR": str(tmp_path)}) == tmp_path
+
+
+def test_else_it_is_the_one_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert config_files.folder({}).resolve() == folder
+
+
+def test_else_it_is_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (config_files.folder({}) / "hub.yaml").read_text() == (SHIPPED / "hub.yaml").read_text()
+
+
+# What only the wiring can tell
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"HUB__RAILS__USE": "sandbox,lnd"}, "hub.yaml: rails.use: no rail ['lnd']; there are sandbox"),
+        (
+            {"HUB__RATES__SET_ON": "23 November"},
+            "hub.yaml: rates.set_on: Invalid isoformat string: '23 November'; write 2026-11-23",
+        ),
+        ({"HUB_SECRET_KEYS": "too-short"}, "A sealing key must be 32 random bytes in URL-safe base64"),
+    ],
+)
+async def test_nothing_is_opened_with_a_wrong_setting(
+    tmp_path: Path, environ: dict[str, str], message: str
+) -> None:
+    settings = read(SHIPPED, HUB_DATA_DIR=str(tmp_path), **environ)
+    with pytest.raises(Misconfigured) as caught:
+        async with wire(settings, SHIPPED, {}):
+            raise AssertionError("it opened")
+    assert caught.value.message == message
+    assert not (tmp_path / "hub.db").exists()
+
+
+@pytest.mark.parametrize("value", ["0.5", "2"])
+async def test_a_rail_takes_its_options_from_the_environment(tmp_path: Path, value: str) -> None:
+    settings = read(SHIPPED, HUB_DATA_DIR=str(tmp_path), HUB__RAILS__OPTIONS__SANDBOX__ANSWER_TIMEOUT=value)
+    async with wire(settings, SHIPPED, {}) as wiring:
+        assert list(wiring.services.rails) == ["sandbox"]
+
+
+async def test_a_rail_takes_a_fraction_from_the_file(folder: Path, tmp_path: Path) -> None:
+    spoil(
+        folder / "hub.yaml",
+        "use: [sandbox]          # TEST MONEY",
+        "use: [sandbox]\n  options: {sandbox: {answer_timeout: 0.5}}",
+    )
+    settings = read(folder, HUB_DATA_DIR=str(tmp_path))
+    async with wire(settings, folder, {}) as wiring:
+        assert list(wiring.services.rails) == ["sandbox"]
