@@ -124,7 +124,7 @@ async def test_a_good_answer_is_thanked_for(stage: Stage) -> None:
     page = await stage.worker.http.get(path)
     assert "Thank you! Being checked" in words(page.text)
     history = await stage.worker.http.get("/worker/history")
-    assert "Triage an incident Being checked" in words(history.text)
+    assert "Triage an incident 1,000 sats ≈ $1.00 Being checked" in words(history.text)
     repeated = await stage.worker.post(path, **{"/why": "because"})
     assert repeated.status_code == 303
 
