@@ -2,7 +2,7 @@
    - deadlines count down, drawn from the server's clock (data-deadline, and data-now of <main>, in milliseconds);
    - a form with data-draft is saved a moment after each change;
    - an element with data-refresh is fetched again every five seconds while the page is visible;
-   - a control with data-live posts the form, because other questions depend on its answer;
+   - a control with data-live has the form drawn again, because other questions depend on its answer;
    - Ctrl+Enter submits the answer form. No single-letter keys: they fight with screen readers. */
 "use strict";
 
@@ -98,11 +98,45 @@
     });
   }
 
-  function live(event) {
-    const control = event.target instanceof Element && event.target.closest("[data-live]");
-    const form = control && event.target.form;
-    const button = form && form.querySelector("button[data-redraw]");
-    if (button) form.requestSubmit(button);
+  /* ---------- questions that depend on an answer ---------- */
+
+  // The server draws the form again with what was typed. The page stays and the focus too, because arrow keys in a
+  // group of radio buttons change the answer at every step.
+  function keepLive(form) {
+    let changes = 0;
+    let busy = false;
+
+    async function redraw() {
+      if (busy) return;
+      busy = true;
+      try {
+        let seen = -1;
+        let html = "";
+        while (seen !== changes) {
+          seen = changes;
+          const posted = body(form);
+          posted.append("_refresh", "1");
+          const answer = await fetch(form.action, { method: "POST", body: posted, credentials: "same-origin" });
+          if (!answer.ok) throw new Error(String(answer.status));
+          html = await answer.text();
+        }
+        const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("form[data-draft]");
+        if (!fresh) { window.location.reload(); return; }
+        const focused = document.activeElement ? document.activeElement.id : "";
+        form.replaceChildren(...fresh.childNodes);
+        const again = focused && document.getElementById(focused);
+        if (again) again.focus({ preventScroll: true });
+      } catch {
+        say(form, "Draft not saved. Check your connection.");
+      } finally {
+        busy = false;
+      }
+    }
+
+    form.addEventListener("input", () => { changes += 1; });
+    form.addEventListener("change", (event) => {
+      if (event.target instanceof Element && event.target.closest("[data-live]")) redraw();
+    });
   }
 
   /* ---------- lists that change by themselves ---------- */
@@ -149,9 +183,11 @@
 
   /* ---------- start ---------- */
 
-  for (const form of document.querySelectorAll("form[data-draft]")) keepDrafts(form);
+  for (const form of document.querySelectorAll("form[data-draft]")) {
+    keepDrafts(form);
+    keepLive(form);
+  }
   for (const node of document.querySelectorAll("[data-refresh]")) refresh(node);
-  document.addEventListener("change", live);
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     const form = event.target instanceof Element && event.target.closest("form[data-draft]");

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -71,16 +72,17 @@ async def link_of(stack: World) -> str:
     return f"{stack.hub.url}/sign-in/{token.reveal()}"
 
 
-async def post_incident(stack: World, key: str = "incident-1") -> str:
+async def post_incident(stack: World, **changes: Any) -> str:
     task = await stack.create(
         {
-            "idempotencyKey": key,
+            "idempotencyKey": "incident-1",
             "taskType": "incident_triage",
             "slaSeconds": 1200,
             "payload": INCIDENT,
             "outputSchema": SCHEMA,
             "payout": {"currency": "USD", "maxAmount": 1.00},
             "metadata": {"internal": "never shown"},
+            **changes,
         }
     )
     return task["id"]
@@ -181,6 +183,41 @@ async def test_a_worker_answers_by_keyboard_and_is_paid(stack: World) -> None:
         await expect(page.get_by_text("Preimage")).to_be_visible()
         assert await fits(page)
         await screenshot(page, "history-phone")
+        assert complaints == []
+
+
+REFUND = {
+    "type": "object",
+    "required": ["decision"],
+    "properties": {
+        "decision": {"title": "Decision", "enum": ["pay", "refuse"], "x-hub-enum-titles": ["Pay", "Refuse"]},
+        "reason": {"title": "Why not", "type": "string", "minLength": 3},
+    },
+    "if": {"properties": {"decision": {"const": "refuse"}}, "required": ["decision"]},
+    "then": {"required": ["reason"]},
+    "else": {"properties": {"reason": False}},
+}
+
+
+async def test_questions_that_depend_on_an_answer_keep_the_focus(stack: World) -> None:
+    await post_incident(stack, taskType="question", outputSchema=REFUND)
+    async with browser() as chromium:
+        page = await (await chromium.new_context(viewport=PHONE)).new_page()
+        complaints = watch(page)
+        await page.goto(await link_of(stack))
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("button", name="Accept").click(timeout=20_000)
+        await press_until_focused(page, "input[type=radio]")
+        await page.keyboard.press("Space")
+        await expect(page.get_by_label("Pay")).to_be_checked()
+        await page.keyboard.press("ArrowDown")
+        await expect(page.get_by_label("Refuse")).to_be_checked()
+        why = page.get_by_label("Why not")
+        await expect(why).to_have_attribute("aria-required", "true")
+        await expect(page.get_by_label("Refuse")).to_be_focused()
+        await why.fill("Outside the policy")
+        await page.get_by_role("button", name="Submit answer").click()
+        await expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
         assert complaints == []
 
 

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
+from core.access.roles import Role
+from core.access.tables import Person
 from core.audit.tables import AuditEntry
 from core.ids import uuid7
 from core.outbox.tables import OutboxRow
@@ -105,6 +107,18 @@ async def test_cancel(stage: Stage) -> None:
     assert entry.actor == f"person:{stage.operator.id}"
     history = words((await stage.worker.http.get("/worker/history")).text)
     assert "The question was withdrawn." in history
+
+
+async def test_a_viewer_sees_and_changes_nothing(stage: Stage) -> None:
+    task_id = await stage.offer()
+    async with stage.services.work.begin("test.role") as tx:
+        await tx.session.execute(
+            update(Person).where(Person.id == stage.operator.id).values(role=str(Role.VIEWER))
+        )
+    page = await stage.operator.http.get(f"/operator/tasks/{task_id}")
+    assert page.status_code == 200
+    assert "/cancel" not in page.text
+    assert (await stage.operator.post(f"/operator/tasks/{task_id}/cancel")).status_code == 403
 
 
 async def test_redrive_of_a_dead_job(stage: Stage) -> None:

@@ -112,6 +112,38 @@ async def test_faults_are_shown_at_their_fields_and_nothing_typed_is_lost(stage:
     assert "too short" in page.text
 
 
+LINES = {
+    "type": "object",
+    "required": ["lines"],
+    "properties": {
+        "lines": {
+            "title": "Lines",
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        }
+    },
+}
+
+
+async def test_rows_are_added_and_taken_away_by_buttons(stage: Stage) -> None:
+    assignment = await stage.assignment(await stage.offer("question", output_schema=LINES))
+    path = f"/worker/assignments/{assignment}"
+    await stage.worker.post(f"{path}/accept")
+    first = {"_rows:/lines": "1", "/lines/0/name": "one"}
+    added = await stage.worker.post(path, **first, **{"_add:/lines": "1"})
+    assert (added.status_code, added.headers["location"]) == (303, f"{path}#answer")
+    page = (await stage.worker.http.get(path)).text
+    assert 'value="one"' in page
+    assert 'name="/lines/1/name"' in page
+    both = {"_rows:/lines": "2", "/lines/0/name": "one", "/lines/1/name": "two"}
+    await stage.worker.post(path, **both, **{"_remove:/lines/0": "1"})
+    page = (await stage.worker.http.get(path)).text
+    assert 'value="two"' in page
+    assert 'value="one"' not in page
+    assert 'name="/lines/1/name"' not in page
+
+
 async def test_a_good_answer_is_thanked_for(stage: Stage) -> None:
     task_id = await stage.offer(
         output_schema={"type": "object", "required": ["why"], "properties": {"why": {"type": "string"}}}
