@@ -16,9 +16,7 @@ from tests.architecture.source import Module, dotted, modules
 
 # The machine of an attempt has no state of its own for "not tried yet": `reserved` is the payout's alone.
 STARTS: dict[str, str] = {"core.payouts.states.ATTEMPT_TRANSITIONS": "ready"}
-UNUSED: dict[str, frozenset[str]] = {
-    "core.payouts.states.ATTEMPT_TRANSITIONS": frozenset({"reserved", "reversed"})
-}
+UNUSED: dict[str, frozenset[str]] = {"core.payouts.states.ATTEMPT_TRANSITIONS": frozenset({"reserved"})}
 
 
 class StateTable(msgspec.Struct, frozen=True, kw_only=True):
