@@ -49,7 +49,12 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={ASSETS[name].digest}"
 
 
-@get("/static/{name:str}", name="pages.static", opt={"public": True}, include_in_schema=False)
+@get(
+    "/static/{name:str}",
+    name="pages.static",
+    opt={"public": "files of the release, the same for everybody"},
+    include_in_schema=False,
+)
 async def static_file(name: FromPath[str], v: FromQuery[str] = "") -> Response[bytes]:
     """A file of ours. Only a request that names the right hash may be cached for ever."""
     found = ASSETS.get(name)
