@@ -22,7 +22,7 @@ class Sealer:
             )
         try:
             self._fernet = MultiFernet([Fernet(key.strip()) for key in keys])
-        except ValueError as error:  # its text would repeat the key
+        except ValueError as error:
             raise Misconfigured(
                 "sealing_key", "A sealing key must be 32 random bytes in URL-safe base64"
             ) from error

@@ -47,7 +47,8 @@ class Unreached:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # the stricter about text
 async def test_made_up_requests_get_announced_answers(services: Services, tenant: Tenant) -> None:
     harmless = dataclasses.replace(services, callbacks=Unreached())
     async with serving(harmless) as app, client_for(app, tenant.test) as client:
@@ -84,6 +85,8 @@ def _check(
     def check(case: Any) -> None:
         if mode is GenerationMode.POSITIVE and case.path_parameters:
             case.path_parameters = {name: known[name] for name in case.path_parameters}
+        if mode is GenerationMode.POSITIVE and operation.path == "/tasks" and isinstance(case.body, dict):
+            case.body["taskType"] = "unpriced"  # or next to nothing would be created
         kwargs = case.as_transport_kwargs(
             base_url=f"{BASE}/v1", headers={"Authorization": f"Bearer {tenant.test}"}
         )
