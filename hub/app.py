@@ -13,7 +13,7 @@ from litestar.di import Provide
 from hub import api, pages, problems
 from hub.api.health import SchemaCheck
 from hub.api.waiting import TaskWatch
-from hub.auth import KeyCache, caller, person, visitor
+from hub.auth import KeyCache, person, visitor
 from hub.middleware import complete_headers
 from hub.ratelimit import RateLimit
 from hub.services import Services
@@ -35,10 +35,8 @@ def create_app(services: Services) -> Litestar:
         route_handlers=[*api.routers(services.settings.public_url), *pages.ROUTERS],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
-            "caller": Provide(caller, sync_to_thread=False),
             "person": Provide(person, sync_to_thread=False),
             "visitor": Provide(visitor, sync_to_thread=False),
-            "watch": Provide(lambda: watch, sync_to_thread=False),
             "schema_check": Provide(lambda: schema_check, sync_to_thread=False),
         },
         state=State(

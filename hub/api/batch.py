@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, post
-from litestar.di import NamedDependency
 
 from core.access.keys import Caller
 from core.errors import HubError
@@ -16,7 +15,7 @@ from core.tasks.view import TaskView, encode, view
 from hub import problems
 from hub.api.decoding import Fields, object_of, read_object
 from hub.api.tasks import create_one
-from hub.auth import api_key
+from hub.auth import api_key, asker
 from hub.idempotency import Answer, once_outside
 from hub.services import Services
 
@@ -37,9 +36,8 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 @post("/", status_code=200, request_max_body_size=BODY_LIMIT)
-async def create_tasks(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def create_tasks(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     fields = Fields(await read_object(request))
     items = fields.take(_tasks, "tasks", required=True)
     fields.check()

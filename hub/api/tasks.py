@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, Response, Router, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from core import clock
@@ -24,7 +23,7 @@ from core.tasks.view import TaskView, encode, view
 from hub.api.decoding import Query, RawObject, idempotency_key, moment, read_object, whole
 from hub.api.task_request import asked, new_task
 from hub.api.waiting import TaskWatch
-from hub.auth import api_key
+from hub.auth import api_key, asker
 from hub.idempotency import Answer, once
 from hub.services import Services
 
@@ -57,9 +56,8 @@ def task_response(task: Task, status: int = 200, headers: dict[str, str] | None 
 
 
 @post("/", status_code=201)
-async def create_task(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def create_task(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     created = await create_one(services, caller, await read_object(request), idempotency_key(request))
     headers = {"Location": f"/v1/tasks/{created.task.id}"}
     if created.replayed:
@@ -68,9 +66,8 @@ async def create_task(
 
 
 @get("/")
-async def list_tasks(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def list_tasks(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     wanted = _filter(Query(request))
     async with services.work.read() as session:
         page = await queries.page(session, caller.organisation_id, caller.environment, wanted)
@@ -81,13 +78,9 @@ async def list_tasks(
 
 
 @get("/{task_id:str}")
-async def get_task(
-    task_id: FromPath[str],
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    caller: NamedDependency[Caller],
-    watch: NamedDependency[TaskWatch],
-) -> Response[bytes]:
+async def get_task(task_id: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
+    watch = cast("TaskWatch", request.app.state["watch"])
     query = Query(request)
     seconds = query.take("wait", whole(0, WAIT_LIMIT), f"Must be a whole number from 0 to {WAIT_LIMIT}")
     query.check()
@@ -99,12 +92,9 @@ async def get_task(
 
 
 @post("/{task_id:str}/cancel", status_code=200)
-async def cancel_task(
-    task_id: FromPath[str],
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    caller: NamedDependency[Caller],
-) -> Response[bytes]:
+async def cancel_task(task_id: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
+
     async def effect(tx: Transaction) -> Answer:
         task = await queries.get(tx.session, caller.organisation_id, caller.environment, task_id, lock=True)
         _refuse_late(task)

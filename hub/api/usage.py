@@ -10,15 +10,12 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get
-from litestar.di import NamedDependency
 
 from core import clock
-from core.access.keys import Caller
 from core.billing.usage import Usage, usage
 from core.tasks.view import encode
 from hub.api.decoding import Query
-from hub.auth import api_key
-from hub.services import Services
+from hub.auth import api_key, asker
 
 
 class Period(StrEnum):
@@ -51,9 +48,8 @@ class UsageAnswer(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 @get("/")
-async def get_usage(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def get_usage(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     period, first, last = _span(Query(request), clock.now().date())
     start = datetime.combine(first, time.min, UTC)
     end = datetime.combine(last, time.min, UTC) + timedelta(days=1)

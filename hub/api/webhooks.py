@@ -6,11 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from core import clock
-from core.access.keys import Caller
 from core.callbacks import endpoints
 from core.callbacks.tables import CallbackEndpoint
 from core.db.unit_of_work import Transaction
@@ -19,9 +17,8 @@ from core.secret import Secret
 from core.tasks.model import EventType
 from hub.api.decoding import REQUIRED, Fields, read_object
 from hub.api.urls import check_url
-from hub.auth import api_key
+from hub.auth import api_key, asker
 from hub.idempotency import Answer, once, once_outside
-from hub.services import Services
 
 _text = msgspec.json.Decoder(str)
 _description = msgspec.json.Decoder(Annotated[str, msgspec.Meta(max_length=500)])
@@ -64,9 +61,8 @@ def _view(row: CallbackEndpoint, secret: Secret | None = None) -> EndpointView:
 
 
 @post("/", status_code=201)
-async def register_endpoint(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def register_endpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     fields = Fields(await read_object(request))
     url, events = _url(fields, "url", required=True), _events(fields)
     description = fields.take(_description, "description") or ""
@@ -89,30 +85,25 @@ async def register_endpoint(
 
 
 @get("/")
-async def list_endpoints(
-    services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def list_endpoints(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     async with services.work.read() as session:
         rows = await endpoints.of_organisation(session, caller.organisation_id, caller.environment)
     return _json({"data": [_view(row) for row in rows]})
 
 
 @get("/{endpoint_id:str}")
-async def get_endpoint(
-    endpoint_id: FromPath[str], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def get_endpoint(endpoint_id: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     async with services.work.read() as session:
         row = await endpoints.get(session, caller.organisation_id, caller.environment, endpoint_id)
     return _json(_view(row))
 
 
 @delete("/{endpoint_id:str}", status_code=200)  # the answer says 204; the framework wants None for that
-async def remove_endpoint(
-    endpoint_id: FromPath[str],
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    caller: NamedDependency[Caller],
-) -> Response[bytes]:
+async def remove_endpoint(endpoint_id: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
+
     async def effect(tx: Transaction) -> Answer:
         await endpoints.remove(
             tx, caller.organisation_id, caller.environment, endpoint_id, actor=caller.actor
@@ -123,9 +114,8 @@ async def remove_endpoint(
 
 
 @post("/test", status_code=200)
-async def send_test_event(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], caller: NamedDependency[Caller]
-) -> Response[bytes]:
+async def send_test_event(request: Request[Any, Any, Any]) -> Response[bytes]:
+    services, caller = asker(request)
     fields = Fields(await read_object(request))
     event = _one_event(fields)
     url = _url(fields, "callbackUrl", "callback_url") or None
