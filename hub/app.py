@@ -14,7 +14,7 @@ from hub import api, pages, problems
 from hub.api.health import SchemaCheck
 from hub.api.waiting import TaskWatch
 from hub.auth import KeyCache, person, visitor
-from hub.middleware import complete_headers
+from hub.middleware import complete_headers, log_context
 from hub.ratelimit import RateLimit
 from hub.services import Services
 
@@ -47,6 +47,7 @@ def create_app(services: Services) -> Litestar:
                 "watch": watch,
             }
         ),
+        middleware=[log_context],
         before_send=[complete_headers],
         exception_handlers=cast("Any", problems.HANDLERS),
         lifespan=[long_polls],

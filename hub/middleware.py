@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import uuid
 
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import ids
+from hub.observe.logging import about
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGE_POLICY = (
@@ -37,6 +38,16 @@ def request_id(scope: Scope) -> str:
 def answer_header(scope: Scope, name: str, value: str) -> None:
     """Have this header on the answer to this request, whoever makes it."""
     scope["state"].setdefault("answer_headers", []).append((name.lower().encode(), value.encode("latin-1")))
+
+
+def log_context(app: ASGIApp) -> ASGIApp:
+    """Every log line of a request carries its id."""
+
+    async def with_context(scope: Scope, receive: Receive, send: Send) -> None:
+        with about(request=request_id(scope)):
+            await app(scope, receive, send)
+
+    return with_context
 
 
 async def complete_headers(message: Message, scope: Scope) -> None:

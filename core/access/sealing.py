@@ -18,7 +18,8 @@ class Sealer:
         """`keys` are what `new_key` gave. Raises Misconfigured when there is none or one is not such a key."""
         if not keys:
             raise Misconfigured(
-                "sealing_key", "The hub needs at least one sealing key (`hub secret new-key`)"
+                "sealing_key",
+                "The hub needs at least one key in secret_keys (32 random bytes in URL-safe base64)",
             )
         try:
             self._fernet = MultiFernet([Fernet(key.strip()) for key in keys])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import NotFound
@@ -16,6 +16,13 @@ from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 
 IDS_PER_QUERY = 500
+
+# Built once: a client that polls asks it again and again.
+_ONE = select(Task).where(
+    Task.id == bindparam("task"),
+    Task.organisation_id == bindparam("organisation"),
+    Task.environment == bindparam("environment"),
+)
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +52,8 @@ async def get(
     `lock` holds the row until the transaction ends."""
     if not is_uuid(task_id):
         raise task_not_found()
-    statement = select(Task).where(
-        Task.id == task_id, Task.organisation_id == organisation_id, Task.environment == environment
-    )
-    task = await session.scalar(statement.with_for_update() if lock else statement)
+    names = {"task": task_id, "organisation": organisation_id, "environment": str(environment)}
+    task = await session.scalar(_ONE.with_for_update() if lock else _ONE, names)
     if task is None:
         raise task_not_found()
     return task
