@@ -18,9 +18,9 @@ from core.errors import NotFound
 _HERE = resources.files("hub") / "api" / "openapi"
 _VENDOR = resources.files("hub") / "static" / "vendor" / "swagger-ui"
 _PAGE = {
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "start.js": "text/javascript; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "start.js": "text/javascript",
 }
 _DAY = {"Cache-Control": "public, max-age=86400"}
 # Swagger UI draws its icons from data: addresses; its bundle sets styles through the DOM, which no policy forbids.
@@ -38,6 +38,7 @@ _HTML = b"""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 <script src="/docs/swagger-ui-bundle.js" defer></script>
 <script src="/docs/start.js" defer></script>
@@ -71,9 +72,7 @@ def _merged(target: Any, patch: Any) -> Any:
 
 @get("/docs")
 async def docs() -> Response[bytes]:
-    return Response(
-        _HTML, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _POLICY}
-    )
+    return Response(_HTML, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
 @get("/docs/{name:str}")
@@ -94,7 +93,7 @@ def router(public_url: str) -> Router:
     as_yaml = yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=120).encode()
     handlers: list[HTTPRouteHandler] = [
         _constant("/schema/openapi.json", as_json, "application/json"),
-        _constant("/schema/openapi.yaml", as_yaml, "application/yaml; charset=utf-8"),
+        _constant("/schema/openapi.yaml", as_yaml, "application/yaml"),
         docs,
         docs_file,
     ]
