@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
@@ -113,9 +113,9 @@ class UnitOfWork:
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """A session for queries alone; on SQLite it does not take the writers' lock."""
-        async with self.database.engine.connect() as connection:
-            await connection.execution_options(reading=True)
-            with _away():
+        with _away():  # around the connecting too: that is where a dead database shows
+            async with self.database.engine.connect() as connection:
+                await connection.execution_options(reading=True)
                 async with AsyncSession(connection, expire_on_commit=False) as session:
                     yield session
 
@@ -153,15 +153,26 @@ async def _serialised(database: Database) -> AsyncGenerator[None]:
 
 
 @contextlib.contextmanager
-def _away() -> Any:
-    """Driver faults become Unavailable; constraint violations and our own errors pass unchanged."""
+def _away() -> Generator[None]:
+    """Driver faults become Unavailable; constraint violations, our own errors and our own bugs pass unchanged."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout, ConnectionError) as error:
-        raise Unavailable(
-            "database_unavailable", "The database does not answer; nothing was changed"
-        ) from error
+    except (PoolTimeout, ConnectionError) as error:
+        raise Unavailable("database_unavailable", "The database does not answer; nothing was changed") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable("database_unavailable", "The database connection broke") from error
+        if error.connection_invalidated or _is_away(error):
+            raise Unavailable(
+                "database_unavailable", f"The database does not answer; nothing was changed ({error.orig})"
+            ) from error
         raise
+
+
+# SQLite calls everything an OperationalError, a missing table too; these are the ones that pass by themselves.
+_SQLITE_AWAY = ("locked", "busy", "unable to open", "disk", "readonly", "full")
+
+
+def _is_away(error: DBAPIError) -> bool:
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    text = str(error.orig).lower()
+    return "sqlite" not in type(error.orig).__module__ or any(word in text for word in _SQLITE_AWAY)

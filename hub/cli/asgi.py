@@ -3,14 +3,16 @@ granian imports this in each of its processes."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import logging
 import os
 from typing import Any
 
 from hub.app import create_app
 from hub.observe.logging import configure
 from hub.wiring import load_settings, wire
+
+log = logging.getLogger(__name__)
 
 
 class _Application:
@@ -29,10 +31,16 @@ class _Application:
         settings, directory = load_settings()
         configure("INFO", os.environ.get("HUB_LOG", settings.log))
         async with contextlib.AsyncExitStack() as stack:
-            wiring = await stack.enter_async_context(wire(settings, directory))
-            self._inner = create_app(wiring.services)
+            try:
+                wiring = await stack.enter_async_context(wire(settings, directory))
+                self._inner = create_app(wiring.services)
+            except Exception as error:
+                # granian takes an exception here for "no lifespan" and would answer 500 for ever
+                log.exception("the hub cannot start")
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
             await self._inner(scope, receive, send)
-            await asyncio.sleep(0)  # let a last nudge leave before the queue closes
 
 
 app = _Application()
