@@ -48,7 +48,8 @@ class LimitExceeded(HubError):
     """Too many requests; `retry_after` is in seconds."""
 
     def __init__(self, code: str, message: str, *, retry_after: int, **facts: object):
-        super().__init__(code, message, **facts)
+        super().__init__(code, message)
+        self.facts = facts
         self.retry_after = retry_after
 
 
@@ -60,7 +61,8 @@ class Retryable(HubError):
     """The other side may take it later. `after` is in seconds, None leaves the pace to the job's own schedule."""
 
     def __init__(self, code: str, message: str, *, after: float | None = None, **facts: object):
-        super().__init__(code, message, **facts)
+        super().__init__(code, message)
+        self.facts = facts
         self.after = after
 
 

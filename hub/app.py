@@ -14,6 +14,7 @@ from hub import api, pages, problems
 from hub.api.health import SchemaCheck
 from hub.api.waiting import TaskWatch
 from hub.auth import KeyCache, person, visitor
+from hub.demo import proxy
 from hub.middleware import complete_headers, log_context
 from hub.ratelimit import RateLimit
 from hub.services import Services
@@ -32,7 +33,11 @@ def create_app(services: Services) -> Litestar:
         await watch.close()
 
     return Litestar(
-        route_handlers=[*api.routers(services.settings.public_url), *pages.ROUTERS],
+        route_handlers=[
+            *api.routers(services.settings.public_url),
+            *pages.ROUTERS,
+            *([proxy.ROUTER] if proxy.enabled() else []),
+        ],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False),
             "person": Provide(person, sync_to_thread=False),
@@ -50,7 +55,7 @@ def create_app(services: Services) -> Litestar:
         middleware=[log_context],
         before_send=[complete_headers],
         exception_handlers=cast("Any", problems.HANDLERS),
-        lifespan=[long_polls],
+        lifespan=[long_polls, *([proxy.lifespan] if proxy.enabled() else [])],
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,  # `/schema/openapi.json` is the published contract and our additions: hub/api/schema.py
         logging_config=None,

@@ -19,7 +19,7 @@ from core.errors import Misconfigured
 from core.forms.profile import check
 from core.routing.model import Policy
 from core.tasks.types import TaskType, TaskTypes
-from core.verification.stages import STAGES
+from core.verification.stages import check_stages
 from core.verification.stages.rules import check_rules
 from hub.settings import Settings
 
@@ -78,12 +78,7 @@ def task_types(directory: Path) -> TaskTypes:
             raise Misconfigured(
                 "task_type_file", f"{path.name}: name is {kind.name!r}; call the file {kind.name}.yaml"
             )
-        unknown = [stage for stage in kind.stages if stage not in STAGES]
-        if unknown:
-            raise Misconfigured(
-                "task_type_file",
-                f"{path.name}: stages: no stage {unknown[0]!r}; there are {', '.join(STAGES)}",
-            )
+        check_stages(kind)
         check_rules(kind)
         if kind.output_schema is not None:
             check(kind.output_schema)

@@ -4,15 +4,19 @@ task of it looks like, how its answers go back. Used by the intake and reply job
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.config import ConnectorConfig
 from connectors.connector import Tools
 from connectors.outbound import notes
 from connectors.threads import Threads
+from core import clock
 from core.access import organisations
 from core.billing.plans import Plans
 from core.db.base import to_json
@@ -42,6 +46,8 @@ class Connectors:
             name: Delivery(
                 writer=config.connector.writer(config.settings, Tools(threads=threads)),
                 max_attempts=config.settings.delivery.max_attempts,
+                max_age_seconds=config.settings.delivery.max_age_seconds,
+                wait_seconds=_pace(config.settings.delivery.rate.per_minute),
                 live=config.settings.mode == "live",
             )
             for name, config in configs.items()
@@ -65,6 +71,7 @@ class Connectors:
             ),
             new_task=lambda escalation: self._new_task(config, organisation.id, escalation),
             plan=self._plans.get(organisation.plan),
+            most_per_hour=settings.loop_guard.max_tasks_per_key_per_hour,
         )
 
     def delivery(self, connector_id: str) -> Delivery:
@@ -120,3 +127,16 @@ class Connectors:
             source=Source(connector=config.settings.id, ticket_id=escalation.ticket.id, key=escalation.key),
             actor=f"connector:{config.settings.id}",
         )
+
+
+def _pace(per_minute: int) -> Callable[[], float]:
+    """Seconds to wait before the next write, 0 when one may go now (and is counted). Per process: a hub with several
+    workers multiplies it, and the vendor's own 429 is obeyed in any case."""
+    limiter, item = MovingWindowRateLimiter(MemoryStorage()), RateLimitItemPerMinute(per_minute)
+
+    def wait_seconds() -> float:
+        if limiter.hit(item):
+            return 0.0
+        return max(0.1, limiter.get_window_stats(item).reset_time - clock.unix())
+
+    return wait_seconds

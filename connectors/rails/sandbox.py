@@ -48,7 +48,7 @@ class SandboxRail:
     def from_options(cls, data_dir: Path, options: Mapping[str, object]) -> Self:
         """Raises Misconfigured for an option that it does not know or cannot use."""
         try:
-            return cls(data_dir / FILE_NAME, msgspec.convert(options, SandboxOptions))
+            return cls(data_dir / FILE_NAME, msgspec.convert(options, SandboxOptions, strict=False))
         except msgspec.ValidationError as error:
             raise Misconfigured("rail_options", f"the sandbox rail's options are wrong: {error}") from error
         except (OSError, sqlite3.Error) as error:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import coincurve
 
+from core import clock
+
 BUSY_TIMEOUT_S = 10.0
 
 _SCHEMA = """
@@ -94,7 +96,7 @@ class SandboxFile:
             connection.execute("COMMIT")
 
     def _prepare(self) -> None:
-        end = time.monotonic() + BUSY_TIMEOUT_S
+        end = clock.monotonic() + BUSY_TIMEOUT_S
         while True:
             try:
                 with self.read() as connection:
@@ -102,7 +104,7 @@ class SandboxFile:
                     connection.executescript(_SCHEMA)
             except sqlite3.OperationalError:
                 # The change to WAL does not wait for a lock (sqlite.org/wal.html): two processes starting at once.
-                if time.monotonic() > end:
+                if clock.monotonic() > end:
                     raise
                 time.sleep(0.02)
             else:

@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from core.db.engine import Database
+from core.db.unit_of_work import away
 
 _LOCK = 7_231_840_915  # any constant of ours: two processes that start at once migrate one after the other
 
@@ -23,6 +24,12 @@ def _config() -> Config:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
+    """Raises Unavailable when the database is away."""
+    with away():
+        await _upgrade(database, revision)
+
+
+async def _upgrade(database: Database, revision: str) -> None:
     async with database.engine.begin() as connection:
         if database.dialect == "postgresql":
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -43,10 +50,15 @@ async def downgrade(database: Database, revision: str) -> None:
 
 async def at_head(database: Database) -> bool:
     """True when the database carries exactly the schema of this code."""
+    with away():
+        current = await _current(database)
+    return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+async def _current(database: Database) -> tuple[str, ...]:
     async with database.engine.connect() as connection:
         await connection.execution_options(reading=True)
-        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
-    return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
+        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
 
 
 def _run(connection: Connection, revision: str) -> None:

@@ -99,7 +99,7 @@ class UnitOfWork:
                 AsyncSession(self.database.engine, expire_on_commit=False) as session,
             ):
                 tx = Transaction(name, session, self.database)
-                with _away():
+                with away():
                     yield tx
                     await rows.insert(tx, tx.jobs)
                     await session.flush()
@@ -113,7 +113,7 @@ class UnitOfWork:
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """A session for queries alone; on SQLite it does not take the writers' lock."""
-        with _away():  # around the connecting too: that is where a dead database shows
+        with away():  # around the connecting too: that is where a dead database shows
             async with self.database.engine.connect() as connection:
                 await connection.execution_options(reading=True)
                 async with AsyncSession(connection, expire_on_commit=False) as session:
@@ -153,12 +153,14 @@ async def _serialised(database: Database) -> AsyncGenerator[None]:
 
 
 @contextlib.contextmanager
-def _away() -> Generator[None]:
+def away() -> Generator[None]:
     """Driver faults become Unavailable; constraint violations, our own errors and our own bugs pass unchanged."""
     try:
         yield
     except (PoolTimeout, ConnectionError) as error:
-        raise Unavailable("database_unavailable", "The database does not answer; nothing was changed") from error
+        raise Unavailable(
+            "database_unavailable", "The database does not answer; nothing was changed"
+        ) from error
     except DBAPIError as error:
         if error.connection_invalidated or _is_away(error):
             raise Unavailable(

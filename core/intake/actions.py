@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import ids
+from core import clock, ids
 from core.audit.record import record
 from core.billing.plans import Plan
 from core.db.base import to_json
@@ -63,11 +63,13 @@ async def receive_many(tx: Transaction, deliveries: list[Received]) -> list[bool
 
 class Understanding(msgspec.Struct, frozen=True):
     """What the hub knows of one configured connector when it reads a delivery: how to read it and whose it is.
-    `new_task` maps an escalation to a request for a task, with the checks that the API makes too."""
+    `new_task` maps an escalation to a request for a task, with the checks that the API makes too; `most_per_hour` tasks
+    of one ticket within an hour are believed, more look like a loop."""
 
     normalize: Callable[[InboundDelivery], Meaning]
     new_task: Callable[[Escalation], NewTask]
     plan: Plan
+    most_per_hour: int
 
 
 async def process(
@@ -130,12 +132,29 @@ async def _apply(
         case Cancellation(ticket=ticket):
             return await _cancel(tx, event, ticket.id)
         case Escalation():
+            await _no_loop(tx, event.connector, meaning.ticket.id, known.most_per_hour)
             new = known.new_task(meaning)
             prepared = prepare(new, types.get(new.task_type), known.plan, usd_per_btc())
             outcome = (await create_many(tx, [prepared]))[0]
             if isinstance(outcome, HubError):
                 raise outcome
             return InboundState.ACCEPTED, {"task_id": outcome.task.id, "reason": f"route {meaning.route}"}
+
+
+async def _no_loop(tx: Transaction, connector: str, ticket_id: str, most: int) -> None:
+    """The fuse behind the loop guard: a ticket that keeps asking is probably answering itself. Raises Invalid, which
+    keeps the delivery as failed, to be replayed by an operator."""
+    hour_ago = clock.from_ms(await tx.now_ms() - 3_600_000)
+    recent = await tx.session.scalars(
+        select(Task.id)
+        .where(Task.connector == connector, Task.ticket_id == ticket_id, Task.created_at > hour_ago)
+        .limit(most)
+    )
+    if len(recent.all()) >= most:
+        raise Invalid(
+            "loop_fuse",
+            f"Ticket {ticket_id} asked {most} times within an hour; see loop_guard.max_tasks_per_key_per_hour",
+        )
 
 
 async def _cancel(

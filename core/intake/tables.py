@@ -17,6 +17,7 @@ class InboundEvent(Base):
     __table_args__ = (
         UniqueConstraint("connector", "delivery_id"),
         Index("ix_inbound_events_received_at", "received_at"),
+        Index("ix_inbound_events_task_id", "task_id"),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)

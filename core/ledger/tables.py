@@ -37,8 +37,8 @@ class LedgerTransfer(Base):
     __table_args__ = (
         CheckConstraint("amount_msat > 0", name="amount"),
         CheckConstraint("debit_account <> credit_account", name="two_sides"),
-        Index("ix_ledger_transfers_debit_account", "debit_account", "id"),
-        Index("ix_ledger_transfers_credit_account", "credit_account", "id"),
+        Index("ix_ledger_transfers_debit_account", "debit_account", "created_at", "id"),
+        Index("ix_ledger_transfers_credit_account", "credit_account", "created_at", "id"),
         Index("ix_ledger_transfers_subject", "subject"),
     )
 

@@ -85,11 +85,11 @@ def max_fee_msat(amount_msat: int) -> int:
     return max(FEE_LEAST_MSAT, amount_msat // 100)
 
 
-def retry_seconds(number: int) -> float:
+def retry_seconds(number: int) -> int:
     """Before a new invoice after attempt `number` (from 1) failed for good: 5 s, 20 s, 80 s … an hour."""
-    return float(min(5 * 4 ** min(number - 1, 8), 3600))
+    return min(5 * 4 ** min(number - 1, 8), 3600)
 
 
-def check_seconds(number: int) -> float:
+def check_seconds(number: int) -> int:
     """Before look-up `number` (from 1) of a payment in doubt: 2 s, 4 s, 8 s … ten minutes."""
-    return float(min(2 ** min(number, 16), 600))
+    return min(2 ** min(number, 16), 600)

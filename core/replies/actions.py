@@ -10,9 +10,10 @@ import msgspec
 from sqlalchemy import select
 
 from core import clock, crash, ids
+from core.audit.record import record
 from core.db.compare_and_set import move
-from core.db.unit_of_work import UnitOfWork
-from core.errors import Misconfigured, Rejected, Retryable, Uncertain
+from core.db.unit_of_work import Transaction, UnitOfWork
+from core.errors import Misconfigured, NotFound, Rejected, Retryable, Uncertain
 from core.outbox.rows import Lease
 from core.replies.states import TRANSITIONS, ReplyState
 from core.replies.tables import Reply
@@ -26,11 +27,14 @@ SETTLE_SECONDS = 5.0
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """How one connector delivers: its writer, its patience, and whether it may write at all (`mode: live`)."""
+    """How one connector delivers: its writer, its patience (attempts, seconds since the reply was composed), whether it
+    may write at all (`mode: live`), and how long the vendor's rate limit asks us to wait now (seconds)."""
 
     writer: TicketWriter
     max_attempts: int
+    max_age_seconds: int
     live: bool = True
+    wait_seconds: Callable[[], float] = lambda: 0.0
 
 
 async def compose(work: UnitOfWork, lease: Lease, notes: Callable[[Task, dict[str, Any]], list[str]]) -> None:
@@ -99,13 +103,15 @@ async def _begin(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], De
             await move(
                 tx, reply, ReplyState.DEAD, table=TRANSITIONS, error="the connector is not live: not sent"
             )
-        elif reply.attempts >= delivery_of(reply.connector).max_attempts:
+        elif _given_up(reply, delivery_of(reply.connector), await tx.now_ms()):
             await move(tx, reply, ReplyState.DEAD, table=TRANSITIONS, error=f"given up: {reply.error}")
         elif reply.state == ReplyState.SENDING:
             await move(
                 tx, reply, ReplyState.UNCERTAIN, table=TRANSITIONS, error="the process died while sending"
             )
             return reply
+        elif (wait := delivery_of(reply.connector).wait_seconds()) > 0:
+            raise Retryable("rate_limit", "The connector's delivery.rate is used up for now", after=wait)
         elif reply.state == ReplyState.UNCERTAIN:
             return reply
         else:
@@ -115,7 +121,24 @@ async def _begin(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], De
         return None
 
 
-async def _sending(tx: Any, reply: Reply) -> None:
+def _given_up(reply: Reply, delivery: Delivery, now_ms: int) -> bool:
+    old = now_ms - clock.to_ms(reply.created_at) > delivery.max_age_seconds * 1000
+    return reply.attempts >= delivery.max_attempts or (reply.attempts > 0 and old)
+
+
+async def redrive(tx: Transaction, reply_id: str, *, actor: str) -> None:
+    """Try a dead reply again. One that was ever sent is uncertain: it looks for its marker first. Raises NotFound,
+    Conflict."""
+    reply = await tx.session.get(Reply, reply_id)
+    if reply is None:
+        raise NotFound("reply_not_found", f"No reply {reply_id}")
+    to = ReplyState.PENDING if reply.sent_at is None else ReplyState.UNCERTAIN
+    await move(tx, reply, to, table=TRANSITIONS, attempts=0, created_at=clock.from_ms(await tx.now_ms()))
+    await record(tx, actor=actor, action="reply.redriven", subject=reply.id)
+    tx.emit("reply.send", reply.id)
+
+
+async def _sending(tx: Transaction, reply: Reply) -> None:
     now = clock.from_ms(await tx.now_ms())
     await move(tx, reply, ReplyState.SENDING, table=TRANSITIONS, sent_at=now, attempts=reply.attempts + 1)
 

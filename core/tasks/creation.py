@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from core import clock, ids
+from core.billing.actions import others_wait
 from core.billing.plans import Plan, Quote, quote
 from core.billing.reserve import fund
 from core.db.base import to_json
@@ -204,7 +205,8 @@ async def _funding(tx: Transaction, items: list[Prepared]) -> dict[str, bool]:
     result: dict[str, bool] = {}
     for (organisation, environment), group in groups.items():
         balance = held.get(accounts.prefund(organisation, environment).id, 0)
-        decisions = fund(balance, [item.quote.total_msat for item in group])
+        behind = await others_wait(tx, organisation, environment)
+        decisions = fund(balance, [item.quote.total_msat for item in group], others_wait=behind)
         result.update({item.id: decision for item, decision in zip(group, decisions, strict=True)})
     return result
 

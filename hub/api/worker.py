@@ -18,6 +18,7 @@ from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.errors import Forbidden, Invalid, Malformed, Unauthenticated
 from core.forms import validate
+from core.payouts.address import set_address
 from core.payouts.queries import totals_of
 from core.routing import actions as routing
 from core.workers import actions as workers
@@ -149,7 +150,7 @@ async def set_payout_address(
     address = body.take(_text, "payoutAddress")
     body.check()
     async with services.work.begin("workers.payout_address") as tx:
-        await workers.set_payout_address(tx, person.person_id, address, actor=person.actor)
+        await set_address(tx, person.person_id, address, actor=person.actor)
     return await _me(services, person)
 
 

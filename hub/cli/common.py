@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.access import organisations
 from core.access.tables import Organisation
-from core.errors import NotFound
+from core.db.migrate import at_head
+from core.errors import Misconfigured, NotFound
 from hub.wiring import Wiring, load_settings, wire
 
 Result = TypeVar("Result")
@@ -25,6 +26,10 @@ OPERATOR = "hub"  # the actor of the audit when somebody with a shell acts
 async def hub() -> AsyncGenerator[Wiring]:
     settings, directory = load_settings()
     async with wire(settings, directory) as wiring:
+        if not await at_head(wiring.services.database):
+            raise Misconfigured(
+                "schema", "the database does not carry this version's schema; run `hub migrate`"
+            )
         yield wiring
 
 

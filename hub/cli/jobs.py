@@ -12,13 +12,16 @@ from core.callbacks.tables import CallbackDelivery
 from core.errors import NotFound
 from core.outbox import rows
 from core.outbox.tables import OutboxRow
+from core.replies.actions import redrive as redrive_reply
+from core.replies.states import ReplyState
+from core.replies.tables import Reply
 from hub.cli.common import OPERATOR, run, table
 from hub.wiring import Wiring
 
 
 @click.group("jobs")
 def command() -> None:
-    """Dead letters of the outbox and of the callbacks."""
+    """Dead letters: jobs, callbacks and replies."""
 
 
 @command.command("dead")
@@ -44,6 +47,10 @@ def dead(limit: int) -> None:
                 .limit(limit)
             )
             found.extend((c.id, "callback", c.url, c.attempts, c.error) for c in lost)
+            unsent = await session.scalars(
+                select(Reply).where(Reply.state == ReplyState.DEAD).order_by(Reply.id.desc()).limit(limit)
+            )
+            found.extend((r.id, "reply", r.ticket_id, r.attempts, r.error) for r in unsent)
             return found
 
     table(run(act), ["id", "topic", "subject", "attempts", "last error"])
@@ -58,6 +65,9 @@ def redrive(job_id: str) -> None:
         async with wiring.services.work.begin("jobs.redrive") as tx:
             if job_id.startswith("cbd_"):
                 await redrive_callback(tx, job_id, actor=OPERATOR)
+                return
+            if job_id.startswith("rep_"):
+                await redrive_reply(tx, job_id, actor=OPERATOR)
                 return
             if not await rows.redrive(tx, job_id):
                 raise NotFound("job_not_dead", f"No dead job {job_id}")

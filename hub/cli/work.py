@@ -17,6 +17,7 @@ def command(queue: str) -> None:
     from setproctitle import setproctitle
 
     from hub.cli.common import hub
+    from hub.jobs import upkeep
     from hub.jobs.arq_worker import work_forever
     from hub.jobs.run import Runner
     from hub.jobs.topics import topics
@@ -26,6 +27,7 @@ def command(queue: str) -> None:
         async with hub() as wiring:
             configure("INFO", os.environ.get("HUB_LOG", wiring.settings.log))
             runner = Runner(wiring.services.work, topics(wiring), wiring.settings.jobs.lease_seconds)
+            await upkeep.start(wiring.services.work)
             await work_forever(queue, wiring.queue_url, wiring.services.work, runner, wiring.queue)
 
     setproctitle(f"hub work {queue}")

@@ -14,7 +14,7 @@ def banner(url: str, folder: Path, demo: Demo, links: Links, seconds: float) -> 
         f"  worker page    {url}/sign-in/{links.worker}",
         "                 (one use, 15 minutes; switch yourself to available there)",
         f"  operator page  {url}/sign-in/{links.operator}",
-        f"  API            {url}/v1      documentation {url}/schema",
+        f"  API            {url}/v1      documentation {url}/docs",
         f"  API key        {demo.api_key}",
         f"  webhooks       {url}/demo/catcher/",
         "",

@@ -8,7 +8,6 @@ the settings class (inherited attributes are ignored); death by a lost connectio
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from typing import Any
@@ -39,6 +38,9 @@ async def work_forever(queue: str, url: str, work: UnitOfWork, runner: Runner, c
         asyncio.create_task(_keep_working(queue, url, runner)),
     ]
     await stopping.wait()
+    logging.getLogger("arq.worker").setLevel(
+        logging.CRITICAL
+    )  # it calls every job that a stop cuts short an error
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -80,8 +82,10 @@ async def _keep_working(queue: str, url: str, runner: Runner) -> None:
 
 
 async def _close(worker: Any) -> None:
-    with contextlib.suppress(Exception):
+    try:
         await asyncio.wait_for(worker.close(), 10)
+    except Exception as error:  # noqa: BLE001 - a connection that is gone cannot be closed
+        log.info("closing the arq worker: %r", error)
 
 
 async def _sweep(queue: str, work: UnitOfWork, runner: Runner, client: Queue) -> None:

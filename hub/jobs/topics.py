@@ -17,6 +17,7 @@ from core.routing import actions as routing
 from core.routing import sla
 from core.secret import Secret
 from core.verification import actions as verification
+from hub.jobs import upkeep
 from hub.jobs.run import Handler
 from hub.understanding import Connectors
 from hub.wiring import Wiring
@@ -58,7 +59,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
         "payout.reserved": lambda lease: payouts.pay(s.work, lease, s.rails, s.addresses, limits),
-        "payout.check": lambda lease: payouts.check(s.work, lease, s.rails),
+        "payout.check": lambda lease: payouts.check(s.work, lease, s.rails, limits),
         "billing.credited": local(
             "billing.fund_waiting",
             lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),
@@ -67,5 +68,6 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "task.ended": lambda lease: replies.compose(s.work, lease, connectors.notes),
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
+        "hub.upkeep": lambda lease: upkeep.run(s.work, lease),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }

@@ -12,6 +12,7 @@ from litestar.status_codes import HTTP_422_UNPROCESSABLE_ENTITY
 
 from core.access.sessions import SignedIn
 from core.errors import Conflict, Invalid
+from core.payouts.address import set_address
 from core.payouts.queries import totals_of
 from core.routing import actions as routing
 from core.workers import actions as workers
@@ -157,7 +158,7 @@ async def set_payout_address(
     typed = value if isinstance(value, str) else ""
     try:
         async with services.work.begin("workers.payout_address") as tx:
-            await workers.set_payout_address(tx, person.person_id, typed, actor=person.actor)
+            await set_address(tx, person.person_id, typed, actor=person.actor)
     except Invalid as error:
         told = error.field_errors.get("payoutAddress", error.message)
         return await _home(person, services, address=typed, address_error=told)

@@ -219,7 +219,7 @@ async def test_accept_and_decline_race_has_one_winner(work: UnitOfWork) -> None:
     async def act(deed: object) -> str:
         async with work.begin("routing.deed") as tx:
             try:
-                return (await deed(tx, offered.id, worker_id)).state  # type: ignore[operator]
+                return (await deed(tx, offered.id, worker_id)).state  # type: ignore[operator]  # either of two actions, called alike
             except Conflict as error:
                 return error.code
 

@@ -61,6 +61,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("inbound_events", schema=None) as batch_op:
         batch_op.create_index("ix_inbound_events_received_at", ["received_at"], unique=False)
+        batch_op.create_index("ix_inbound_events_task_id", ["task_id"], unique=False)
 
     op.create_table(
         "ledger_accounts",
@@ -193,8 +194,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_transfers")),
     )
     with op.batch_alter_table("ledger_transfers", schema=None) as batch_op:
-        batch_op.create_index("ix_ledger_transfers_credit_account", ["credit_account", "id"], unique=False)
-        batch_op.create_index("ix_ledger_transfers_debit_account", ["debit_account", "id"], unique=False)
+        batch_op.create_index(
+            "ix_ledger_transfers_credit_account", ["credit_account", "created_at", "id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_ledger_transfers_debit_account", ["debit_account", "created_at", "id"], unique=False
+        )
         batch_op.create_index("ix_ledger_transfers_subject", ["subject"], unique=False)
 
     op.create_table(
@@ -638,6 +643,7 @@ def downgrade() -> None:
     op.drop_table("organisations")
     op.drop_table("ledger_accounts")
     with op.batch_alter_table("inbound_events", schema=None) as batch_op:
+        batch_op.drop_index("ix_inbound_events_task_id")
         batch_op.drop_index("ix_inbound_events_received_at")
 
     op.drop_table("inbound_events")

@@ -1,0 +1,27 @@
+"""Once a day: forget old answers of idempotency keys, ended sessions and done jobs. Topic `hub.upkeep`."""
+
+from __future__ import annotations
+
+from core.access import sessions
+from core.db.unit_of_work import UnitOfWork
+from core.outbox import upkeep
+from core.outbox.rows import Lease
+from hub import idempotency
+
+
+async def run(work: UnitOfWork, lease: Lease) -> None:
+    async with work.fenced(lease, "upkeep.purge") as tx:
+        await idempotency.purge(tx)
+        await sessions.purge(tx)
+    gone = upkeep.BATCH
+    while gone == upkeep.BATCH:
+        async with work.fenced(lease, "upkeep.purge") as tx:
+            gone = await upkeep.purge_done(tx)
+    async with work.finishing(lease, "upkeep.schedule") as tx:
+        await upkeep.schedule(tx, in_days=1)
+
+
+async def start(work: UnitOfWork) -> None:
+    """Called by every worker that starts: today's slot exists once, whoever is first."""
+    async with work.begin("upkeep.schedule") as tx:
+        await upkeep.schedule(tx, in_days=0)
