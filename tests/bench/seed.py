@@ -19,9 +19,10 @@ from core.db.unit_of_work import UnitOfWork
 from core.tasks.model import Environment
 from core.workers import actions as workers
 from core.workers.model import MAX_CAPACITY, NewWorker
+from hub.config_files import task_types
 from hub.wiring import own_key
+from tests.bench.servers import REPOSITORY
 
-SKILLS = frozenset({"general", "incident_triage", "refund_eligibility"})
 GRANT_MSAT = 10**15  # far more test money than a benchmark can ask for
 PEOPLE = 10
 
@@ -66,7 +67,10 @@ def seed(url: str, data: Path) -> Seeded:
                     test_grant_msat=GRANT_MSAT,
                 )
                 minted = await keys.mint(tx, organisation.id, Environment.TEST, name="bench", actor="bench")
-                made = [await _worker(tx, number) for number in range(PEOPLE)]
+                skills = frozenset(
+                    skill for kind in task_types(REPOSITORY / "config") for skill in kind.skills
+                )
+                made = [await _worker(tx, number, skills) for number in range(PEOPLE)]
             return Seeded(url, minted.secret.reveal(), tuple(made))
         finally:
             await database.close()
@@ -74,7 +78,7 @@ def seed(url: str, data: Path) -> Seeded:
     return asyncio.run(fill())
 
 
-async def _worker(tx: Any, number: int) -> str:
+async def _worker(tx: Any, number: int, skills: frozenset[str]) -> str:
     person = await people.create(
         tx, role=Role.WORKER, name=f"Worker {number}", email=f"worker-{number}@bench.example", actor="bench"
     )
@@ -83,7 +87,7 @@ async def _worker(tx: Any, number: int) -> str:
         NewWorker(
             person_id=person.id,
             environment=Environment.TEST,
-            skills=SKILLS,
+            skills=skills,
             tier=3,
             reliability=0.9,
             capacity=MAX_CAPACITY,
