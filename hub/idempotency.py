@@ -10,10 +10,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import clock
 from core.access.keys import Caller
 from core.db.hot import IDEMPOTENCY, insert_many
 from core.db.unit_of_work import Transaction
@@ -24,7 +22,6 @@ from hub.api.decoding import idempotency_key
 from hub.middleware import request_id
 from hub.services import Services
 
-KEPT_DAYS = 30
 _FINAL = (
     Conflict,
     Forbidden,
@@ -94,12 +91,6 @@ async def once_outside(
     except _FINAL as error:
         return await _freeze(services, request, slot, error)
     return await _settle(services, slot, answer)
-
-
-async def purge(tx: Transaction, *, days: int = KEPT_DAYS) -> None:
-    """Forget the answers older than `days`. The keys of tasks themselves stay with the tasks."""
-    before = clock.from_ms(await tx.now_ms() - days * 86_400_000)
-    await tx.session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < before))
 
 
 async def _slot(caller: Caller, request: Request[Any, Any, Any]) -> _Slot | None:

@@ -6,12 +6,12 @@ from core.access import sessions
 from core.db.unit_of_work import UnitOfWork
 from core.outbox import upkeep
 from core.outbox.rows import Lease
-from hub import idempotency
+from core.tasks.forget import forget_answers
 
 
 async def run(work: UnitOfWork, lease: Lease) -> None:
     async with work.fenced(lease, "upkeep.purge") as tx:
-        await idempotency.purge(tx)
+        await forget_answers(tx)
         await sessions.purge(tx)
     gone = upkeep.BATCH
     while gone == upkeep.BATCH:

@@ -127,10 +127,11 @@ def _counted(counter: subprocess.Popen[str]) -> int | None:
     return sum(int(count) for count in counts) if counts and all(c.isdigit() for c in counts) else None
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional set size of the tree: shared pages are divided among those who share them, so the sum is real."""
+def pss_mb(pid: int, *, alone: bool = False) -> float:
+    """Proportional set size of the tree (or of this process alone), in MB: shared pages are divided among those who
+    share them, so that a sum over processes is real."""
     total = 0
-    for process in tree(pid):
+    for process in [psutil.Process(pid)] if alone else tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
             total += process.memory_full_info().pss
     return total / 1e6

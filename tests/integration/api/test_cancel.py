@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from core.errors import Unavailable
 from core.tasks import queries
 from core.tasks.changes import change
+from core.tasks.forget import forget_answers
 from core.tasks.model import Environment
 from core.tasks.states import TaskStatus
 from core.tasks.tables import IdempotencyRecord, TaskEvent
-from hub import idempotency
 from hub.services import Services
 from tests.integration.api.conftest import Tenant, client_for, refund, serving
 
@@ -194,5 +194,5 @@ async def test_old_keys_are_forgotten(client: httpx.AsyncClient, services: Servi
 
     for days, left in ((30, 1), (-1, 0)):
         async with services.work.begin("test") as tx:
-            await idempotency.purge(tx, days=days)
+            await forget_answers(tx, days=days)
         assert await count(services, IdempotencyRecord.key) == left
