@@ -36,7 +36,7 @@ def command(check: bool, tasks: int, every: float, speed: float, timeout: float)
         if check:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-demo-"))
             os.environ.update({"HUB_DATA_DIR": folder, "HUB__SERVER__PORT": str(_free_port())})
-            every, speed = min(every, 1.0), max(speed, 2.0)
+            every, speed = min(every, 4.0), max(speed, 2.0)
         code = asyncio.run(_run(began, tasks if check else None, every, speed, timeout))
     sys.exit(code)
 

@@ -31,8 +31,9 @@ class Catcher:
 
     def app(self) -> web.Application:
         application = web.Application(client_max_size=4 * 1024 * 1024)
-        application.router.add_post("/", self._receive)
-        application.router.add_get("/", self._page)
+        for path in ("", "/"):  # the hub's router takes a slash at the end away
+            application.router.add_post(path, self._receive)
+            application.router.add_get(path, self._page)
         application.router.add_get("/deliveries", self._list)
         return application
 
