@@ -169,7 +169,7 @@ class Hub:
 
     async def _due(self, topics: tuple[str, ...]) -> list[str]:
         async with self.work.begin("test.due") as tx:
-            found = [job_id for job_id, _ in await rows.due(tx, "default")]
+            found = await rows.due(tx, "default")
             known = await tx.session.execute(
                 select(OutboxRow.id, OutboxRow.topic).where(OutboxRow.id.in_(found))
             )

@@ -59,7 +59,7 @@ _OUTBOX = OutboxSql(
         UPDATE outbox SET state = 'pending', due_at = NOW_MS, attempts = 0, ended_at = NULL
         WHERE id = $1 AND state = 'dead'""",
     due="""
-        SELECT id, attempts FROM outbox
+        SELECT id FROM outbox
         WHERE queue = $1 AND state IN ('pending', 'leased') AND due_at <= NOW_MS
           AND (state = 'pending' OR lease_until < NOW_MS)
         ORDER BY due_at LIMIT $2""",

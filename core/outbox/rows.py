@@ -122,10 +122,10 @@ async def redrive(tx: Transaction, job_id: str) -> bool:
     return (await tx.execute(outbox_sql(tx.dialect).redrive, (job_id,))).rowcount == 1
 
 
-async def due(tx: Transaction, queue: str, limit: int = 500) -> list[tuple[str, int]]:
-    """Ids and attempts of jobs that are due, or whose holder has gone, oldest first. The sweep's question."""
+async def due(tx: Transaction, queue: str, limit: int = 200) -> list[str]:
+    """Ids of jobs that are due, or whose holder has gone, oldest first. The sweep's question."""
     found = await tx.execute(outbox_sql(tx.dialect).due, (queue, limit))
-    return [(str(row[0]), int(row[1])) for row in found]
+    return [str(row[0]) for row in found]
 
 
 async def _owned(tx: Transaction, sql: str, parameters: tuple[Any, ...], lease: Lease) -> None:

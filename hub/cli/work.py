@@ -28,7 +28,7 @@ def command(queue: str) -> None:
             configure("INFO", os.environ.get("HUB_LOG", wiring.settings.log))
             runner = Runner(wiring.services.work, topics(wiring), wiring.settings.jobs.lease_seconds)
             await upkeep.start(wiring.services.work)
-            await work_forever(queue, wiring.queue_url, wiring.services.work, runner, wiring.queue)
+            await work_forever(queue, wiring.queue_url, wiring.services.work, runner)
 
     setproctitle(f"hub work {queue}")
     asyncio.run(act())

@@ -17,7 +17,7 @@ from arq.worker import Worker, func
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Unavailable
 from core.outbox import rows
-from hub.jobs.queue import FUNCTION, Queue, deserialize, queue_name, redis_settings, serialize
+from hub.jobs.queue import FUNCTION, deserialize, queue_name, redis_settings, serialize
 from hub.jobs.run import Runner
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,14 @@ POLL_SECONDS = 0.01  # arq's default of 0.5 s is the whole latency of a job
 JOB_TIMEOUT = 60  # the same for all functions: arq re-runs a lost job after the longest one
 
 
-async def work_forever(queue: str, url: str, work: UnitOfWork, runner: Runner, client: Queue) -> None:
+async def work_forever(queue: str, url: str, work: UnitOfWork, runner: Runner) -> None:
     """Run until SIGTERM or SIGINT; then finish what is in hand."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     tasks = [
-        asyncio.create_task(_sweep(queue, work, runner, client)),
+        asyncio.create_task(_sweep(queue, work, runner)),
         asyncio.create_task(_keep_working(queue, url, runner)),
     ]
     await stopping.wait()
@@ -44,6 +44,7 @@ async def work_forever(queue: str, url: str, work: UnitOfWork, runner: Runner, c
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await runner.finish()
 
 
 async def _keep_working(queue: str, url: str, runner: Runner) -> None:
@@ -88,19 +89,15 @@ async def _close(worker: Any) -> None:
         log.info("closing the arq worker: %r", error)
 
 
-async def _sweep(queue: str, work: UnitOfWork, runner: Runner, client: Queue) -> None:
-    """Every second: jobs that came due, whose nudge was lost, or whose holder died. Without Valkey it runs them
-    itself, so that losing the queue costs a second and nothing else."""
+async def _sweep(queue: str, work: UnitOfWork, runner: Runner) -> None:
+    """Every second: jobs that came due, whose nudge was lost, or whose holder died. They run here and not through arq,
+    which silently drops an id that a dead worker still holds (70 s), and so the queue's absence costs a second only.
+    A job that arq brings at the same time is leased once."""
     while True:
         try:
             async with work.begin("outbox.sweep") as tx:
                 due = await rows.due(tx, queue)
-            if due:
-                try:
-                    await client.enqueue(queue, due)
-                except Exception as error:  # noqa: BLE001 - any failure of the queue means: do it here
-                    log.warning("the queue is away (%r); running %d jobs from the sweep", error, len(due))
-                    await runner.run_all([job for job, _ in due])
+            runner.start(due)
         except Unavailable as error:
             log.warning("sweep: %s", error.message)
         except Exception:

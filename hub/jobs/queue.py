@@ -78,21 +78,20 @@ class Queue:
                 by_queue.setdefault(job.queue, []).append(job.id)
             for queue, ids in by_queue.items():
                 try:
-                    await self.enqueue(queue, [(job, 0) for job in ids])
+                    await self.enqueue(queue, ids)
                 except _LOST as error:
                     log.warning("nudge lost: %r", error)
                     await self._forget_pool()
 
-    async def enqueue(self, queue: str, jobs: list[tuple[str, int]]) -> None:
-        """Put (id, attempts) on the queue. The arq id carries the attempt, because arq silently drops a job whose
-        id it still knows. Raises redis errors."""
+    async def enqueue(self, queue: str, jobs: list[str]) -> None:
+        """Put the ids of jobs on the queue, a few to an arq job. Raises redis errors."""
         pool = await self._connected()
         for start in range(0, len(jobs), IDS_PER_NUDGE):
             chunk = jobs[start : start + IDS_PER_NUDGE]
             await pool.enqueue_job(
                 FUNCTION,
-                [job for job, _ in chunk],
-                _job_id=f"{chunk[0][0]}:{chunk[0][1]}",
+                chunk,
+                _job_id=chunk[0],
                 _queue_name=queue_name(queue),
             )
 

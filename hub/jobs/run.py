@@ -28,7 +28,7 @@ Handler = Callable[[Lease], Awaitable[object]]
 
 ATTEMPTS = 20  # with the backoff below, more than an hour; then the row is dead and an operator decides
 LONGEST_DELAY = 300.0
-AT_ONCE = 64
+AT_ONCE = 256
 
 
 class Runner:
@@ -41,11 +41,24 @@ class Runner:
         self._work = work
         self._topics = topics
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
 
     @property
     def _patience(self) -> float:
         """Seconds a handler may take: it must stop before somebody else may start."""
         return self._lease_ms / 1000 * 0.9
+
+    def start(self, ids: list[str]) -> None:
+        """Run these beside whatever goes on, without waiting: one slow receiver must not hold up the sweep."""
+        for job_id in ids:
+            if job_id not in self._in_hand:
+                task = asyncio.create_task(self.run(job_id))
+                self._in_hand[job_id] = task
+                task.add_done_callback(lambda _, job_id=job_id: self._in_hand.pop(job_id, None))
+
+    async def finish(self) -> None:
+        """Wait for what `start` began."""
+        await asyncio.gather(*self._in_hand.values(), return_exceptions=True)
 
     async def run_all(self, ids: list[str]) -> None:
         await asyncio.gather(*(self.run(job_id) for job_id in ids))

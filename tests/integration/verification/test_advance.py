@@ -173,7 +173,7 @@ async def test_the_same_answer_twice_is_once_and_another_is_refused(work: UnitOf
 
 async def leased(hub: Hub, topic: str) -> rows.Lease:
     async with hub.work.begin("outbox.lease") as tx:
-        for job_id, _ in await rows.due(tx, "default"):
+        for job_id in await rows.due(tx, "default"):
             row = await tx.session.get_one(OutboxRow, job_id)
             if row.topic == topic and (lease := await rows.lease(tx, job_id)) is not None:
                 return lease
