@@ -52,7 +52,7 @@ class World:
     async def create(self, body: dict[str, Any]) -> dict[str, Any]:
         """POST /v1/tasks as a client that never gives up: the same key until there is an answer."""
         headers = {"Authorization": f"Bearer {self.api_key}"}
-        for _ in range(200):
+        for _ in range(1800):
             try:
                 async with (
                     aiohttp.ClientSession(headers=headers) as http,
