@@ -48,13 +48,6 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     configs: dict[str, ConnectorConfig]
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> tuple[Settings, Path]:
-    """The settings and the folder they came from. Raises Misconfigured."""
-    values = os.environ if environ is None else environ
-    directory = config_files.folder(values)
-    return config_files.settings(directory, values), directory
-
-
 def queue_url(settings: Settings) -> str:
     """The configured queue, or the socket of our own Valkey (which `hub up` keeps running)."""
     return settings.queue.url or f"unix://{valkey.socket_path(settings.folder / 'valkey')}"

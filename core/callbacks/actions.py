@@ -92,7 +92,7 @@ async def fan_out(work: UnitOfWork, lease: Lease) -> None:
                 created_at=now,
             )
             tx.session.add(delivery)
-            tx.emit("callback.send", delivery.id)
+            tx.emit("callback.send", delivery.id, queue="outside")
 
 
 async def deliver(work: UnitOfWork, lease: Lease, post: Post, unseal: Callable[[str], Secret]) -> None:
@@ -187,7 +187,7 @@ async def redrive(tx: Transaction, delivery_id: str, *, actor: str) -> None:
         raise NotFound("delivery_not_found", f"No callback delivery {delivery_id}")
     await move(tx, delivery, CallbackState.PENDING, table=TRANSITIONS, attempts=0, error=None)
     await record(tx, actor=actor, action="callback.redriven", subject=delivery.id)
-    tx.emit("callback.send", delivery.id)
+    tx.emit("callback.send", delivery.id, queue="outside")
 
 
 async def send_test(post: Post, url: str, secret: Secret, event_type: str, task_json: bytes) -> TestResult:

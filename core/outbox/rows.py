@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from core.db.unit_of_work import Transaction
 
 LEASE_MS = 30_000
-QUEUES = ("default", "money")
+
+# What a worker process serves. Calls to strangers have a queue of their own, so that a slow receiver never stands
+# before routing, and money has a process of its own.
+WORKERS: dict[str, tuple[str, ...]] = {"default": ("default", "outside"), "money": ("money",)}
+QUEUES = tuple(queue for queues in WORKERS.values() for queue in queues)
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ async def compose(work: UnitOfWork, lease: Lease, notes: Callable[[Task, dict[st
                     created_at=now,
                 )
             )
-            tx.emit("reply.send", reply_id)
+            tx.emit("reply.send", reply_id, queue="outside")
 
 
 def _context(task: Task, workers: int) -> dict[str, Any]:
@@ -135,7 +135,7 @@ async def redrive(tx: Transaction, reply_id: str, *, actor: str) -> None:
     to = ReplyState.PENDING if reply.sent_at is None else ReplyState.UNCERTAIN
     await move(tx, reply, to, table=TRANSITIONS, attempts=0, created_at=clock.from_ms(await tx.now_ms()))
     await record(tx, actor=actor, action="reply.redriven", subject=reply.id)
-    tx.emit("reply.send", reply.id)
+    tx.emit("reply.send", reply.id, queue="outside")
 
 
 async def _sending(tx: Transaction, reply: Reply) -> None:

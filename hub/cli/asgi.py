@@ -10,7 +10,8 @@ from typing import Any
 
 from hub.app import create_app
 from hub.observe.logging import configure
-from hub.wiring import load_settings, wire
+from hub.settings_file import load_settings
+from hub.wiring import wire
 
 log = logging.getLogger(__name__)
 

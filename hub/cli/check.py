@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hub import config_files
-from hub.wiring import load_settings
+from hub.settings_file import load_settings
 
 
 @click.command("check")

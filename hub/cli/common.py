@@ -15,7 +15,8 @@ from core.access import organisations
 from core.access.tables import Organisation
 from core.db.migrate import at_head
 from core.errors import Misconfigured, NotFound
-from hub.wiring import Wiring, load_settings, wire
+from hub.settings_file import load_settings
+from hub.wiring import Wiring, wire
 
 Result = TypeVar("Result")
 

@@ -12,7 +12,7 @@ from connectors.config import load
 from connectors.file_tests import run_tests
 from hub import config_files
 from hub.cli.common import table
-from hub.wiring import load_settings
+from hub.settings_file import load_settings
 
 
 @click.group("connectors")

@@ -16,7 +16,8 @@ import msgspec
 
 from core import clock
 from core.errors import HubError
-from hub.wiring import Wiring, load_settings, wire
+from hub.settings_file import load_settings
+from hub.wiring import Wiring, wire
 
 
 @click.command("demo")

@@ -8,7 +8,7 @@ import click
 
 from core.db.engine import Database
 from core.db.migrate import at_head, upgrade
-from hub.wiring import load_settings
+from hub.settings_file import load_settings
 
 
 @click.command("migrate")

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from hub.wiring import load_settings
+from hub.settings_file import load_settings
 
 
 @click.command("serve")

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from hub.wiring import load_settings
+from hub.settings_file import load_settings
 
 
 @click.command("up")

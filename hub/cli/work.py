@@ -7,11 +7,11 @@ import os
 
 import click
 
-from core.outbox.rows import QUEUES
+from core.outbox.rows import WORKERS
 
 
 @click.command("work")
-@click.option("--queue", type=click.Choice(QUEUES), default="default", show_default=True)
+@click.option("--queue", type=click.Choice(list(WORKERS)), default="default", show_default=True)
 def command(queue: str) -> None:
     """One worker process. Money has its own, so that nothing else can delay it."""
     from setproctitle import setproctitle
@@ -19,16 +19,22 @@ def command(queue: str) -> None:
     from hub.cli.common import hub
     from hub.jobs import upkeep
     from hub.jobs.arq_worker import work_forever
-    from hub.jobs.run import Runner
+    from hub.jobs.run import AT_ONCE, Runner
     from hub.jobs.topics import topics
     from hub.observe.logging import configure
 
     async def act() -> None:
         async with hub() as wiring:
             configure("INFO", os.environ.get("HUB_LOG", wiring.settings.log))
-            runner = Runner(wiring.services.work, topics(wiring), wiring.settings.jobs.lease_seconds)
+            handlers = topics(wiring)
             await upkeep.start(wiring.services.work)
-            await work_forever(queue, wiring.queue_url, wiring.services.work, runner)
+            runners = {
+                name: Runner(
+                    wiring.services.work, handlers, wiring.settings.jobs.lease_seconds, AT_ONCE[name]
+                )
+                for name in WORKERS[queue]
+            }
+            await work_forever(wiring.queue_url, wiring.services.work, runners)
 
     setproctitle(f"hub work {queue}")
     asyncio.run(act())

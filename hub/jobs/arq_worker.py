@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from arq.worker import Worker, func
@@ -27,29 +28,31 @@ POLL_SECONDS = 0.01  # arq's default of 0.5 s is the whole latency of a job
 JOB_TIMEOUT = 60  # the same for all functions: arq re-runs a lost job after the longest one
 
 
-async def work_forever(queue: str, url: str, work: UnitOfWork, runner: Runner) -> None:
+async def work_forever(url: str, work: UnitOfWork, runners: Mapping[str, Runner]) -> None:
     """Run until SIGTERM or SIGINT; then finish what is in hand."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     tasks = [
-        asyncio.create_task(_sweep(queue, work, runner)),
-        asyncio.create_task(_keep_working(queue, url, runner)),
+        asyncio.create_task(task)
+        for queue, runner in runners.items()
+        for task in (_sweep(queue, work, runner), _keep_working(queue, url, runner))
     ]
     await stopping.wait()
-    logging.getLogger("arq.worker").setLevel(
-        logging.CRITICAL
-    )  # it calls every job that a stop cuts short an error
+    # arq calls every job that a stop cuts short an error
+    logging.getLogger("arq.worker").setLevel(logging.CRITICAL)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await runner.finish()
+    await asyncio.gather(*(runner.finish() for runner in runners.values()))
 
 
 async def _keep_working(queue: str, url: str, runner: Runner) -> None:
     async def run(ctx: dict[Any, Any], ids: list[str]) -> None:
-        await runner.run_all(ids)
+        runner.start(
+            ids
+        )  # not awaited: arq cancels what it waits for, and a cancelled transaction is nobody's
 
     while True:
         worker: Any = None

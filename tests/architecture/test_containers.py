@@ -20,8 +20,8 @@ import pytest
 import redis
 import yaml
 
-from core.outbox.rows import QUEUES
-from hub import config_files
+from core.outbox.rows import WORKERS
+from hub import settings_file
 from hub.__main__ import cli
 from hub.embedded import valkey
 from hub.jobs.queue import queue_name
@@ -67,7 +67,7 @@ def test_a_command_is_a_command_of_the_hub(name: str) -> None:
 
 def test_every_queue_has_a_worker() -> None:
     queues = [service["command"][2] for service in OURS.values() if service["command"][0] == "work"]
-    assert sorted(queues) == sorted(QUEUES)
+    assert sorted(queues) == sorted(WORKERS)
 
 
 def test_every_variable_is_a_setting() -> None:
@@ -75,7 +75,7 @@ def test_every_variable_is_a_setting() -> None:
     given = {**image_environment(), **example("hub"), **COMPOSE["x-hub"]["environment"]}
     ours = {name: value for name, value in given.items() if name.startswith("HUB")}
     assert [name for name in ours if not name.startswith("HUB__") and name not in VARIABLES] == []
-    settings = config_files.settings(ROOT / "config", ours)
+    settings = settings_file.settings(ROOT / "config", ours)
     assert settings.database_url == "postgresql://hub:change-me@postgres/hub"
     assert settings.queue.url == "redis://valkey:6379/0"
     assert settings.server.host == "0.0.0.0"  # inside the container; the host publishes it on its loopback
@@ -228,7 +228,7 @@ def test_the_web_process_is_unhealthy_when_it_does_not_answer() -> None:
 
 def test_a_worker_is_healthy_while_its_sign_of_life_is_there(tmp_path: Path) -> None:
     with valkey.start(tmp_path) as server, redis.from_url(server.url) as client:
-        for command, queue in zip(commands()[1:], QUEUES, strict=True):
+        for command, queue in zip(commands()[1:], WORKERS, strict=True):
             assert run(command, {"HUB_REDIS_URL": server.url}) == 1
             client.psetex(f"{queue_name(queue)}:health", 11_000, "alive")
             assert run(command, {"HUB_REDIS_URL": server.url}) == 0

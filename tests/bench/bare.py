@@ -149,7 +149,8 @@ def commit_each() -> Any:
     import dataclasses
 
     from hub.app import create_app
-    from hub.wiring import load_settings, wire
+    from hub.settings_file import load_settings
+    from hub.wiring import wire
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":

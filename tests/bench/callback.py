@@ -16,7 +16,8 @@ import msgspec
 from aiohttp import web
 
 from core.routing import actions as routing
-from hub.wiring import load_settings, wire
+from hub.settings_file import load_settings
+from hub.wiring import wire
 from tests.bench import servers
 from tests.bench.assign import running
 from tests.bench.harness import percentile

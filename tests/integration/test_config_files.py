@@ -12,7 +12,7 @@ import pytest
 from core.errors import Misconfigured
 from core.tasks.model import RiskTier
 from core.tasks.types import TaskType
-from hub import config_files
+from hub import config_files, settings_file
 from hub.settings import Settings
 from hub.wiring import wire
 from tests.architecture.source import ROOT
@@ -33,7 +33,7 @@ def spoil(file: Path, before: str, after: str) -> None:
 
 
 def read(folder: Path, **environ: str) -> Settings:
-    return config_files.settings(folder, environ)
+    return settings_file.settings(folder, environ)
 
 
 # Defaults and what wins over them
@@ -308,17 +308,17 @@ def test_two_connectors_of_one_id_are_an_error(folder: Path) -> None:
 
 
 def test_the_folder_is_the_one_that_is_named(tmp_path: Path) -> None:
-    assert config_files.folder({"HUB_CONFIG_DIR": str(tmp_path)}) == tmp_path
+    assert settings_file.folder({"HUB_CONFIG_DIR": str(tmp_path)}) == tmp_path
 
 
 def test_else_it_is_the_one_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
-    assert config_files.folder({}).resolve() == folder
+    assert settings_file.folder({}).resolve() == folder
 
 
 def test_else_it_is_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert (config_files.folder({}) / "hub.yaml").read_text() == (SHIPPED / "hub.yaml").read_text()
+    assert (settings_file.folder({}) / "hub.yaml").read_text() == (SHIPPED / "hub.yaml").read_text()
 
 
 # What only the wiring can tell
