@@ -82,9 +82,9 @@ def _postgres(where: Path) -> dict[str, Any]:
         }
         for arm in arms.values():
             arm.send(1.0, 16)  # warm
-        at_16 = interleaved(list(arms), 5, lambda name, _: arms[name].send(1.0, 16))
-        at_64 = interleaved(list(arms), 3, lambda name, _: arms[name].send(1.0, 64))
-        paced = {name: arm.send(4.0, 64, rate=200) for name, arm in arms.items()}
+        at_16 = interleaved(list(arms), 4, lambda name, _: arms[name].send(1.0, 16))
+        at_64 = interleaved(list(arms), 2, lambda name, _: arms[name].send(1.0, 64))
+        paced = {name: arm.send(3.0, 64, rate=200) for name, arm in arms.items()}
         for arm in arms.values():
             arm.check()
     return _figure(at_16, at_64, paced)
@@ -139,7 +139,7 @@ def _sqlite(where: Path) -> dict[str, Any]:
             arms[name] = Arm(name, server, url)
         for arm in arms.values():
             arm.send(0.7, 16)
-        at_16 = interleaved(list(arms), 3, lambda name, _: arms[name].send(1.0, 16))
+        at_16 = interleaved(list(arms), 2, lambda name, _: arms[name].send(1.0, 16))
         for arm in arms.values():
             arm.check()
     found = {name: together(runs) for name, runs in at_16.items()}

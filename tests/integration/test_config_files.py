@@ -255,7 +255,7 @@ def test_every_task_type_that_we_ship_is_read() -> None:
         (
             "skills: [general]",
             "skills: [general]\nstages: [schema, oracle]",
-            "question.yaml: stages: no stage 'oracle'; there are schema, rules",
+            "question.yaml: There is no verification stage 'oracle'; use: schema, rules",
         ),
         (
             "skills: [general]",
