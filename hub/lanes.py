@@ -15,10 +15,10 @@ from core.callbacks.tables import CallbackEndpoint
 from core.db.group_commit import GroupCommit
 from core.db.unit_of_work import UnitOfWork
 from core.errors import HubError, Invalid
-from core.intake.actions import Received, receive_many
+from core.intake.actions import Received, receive_at_once
 from core.intake.envelope import InboundDelivery
 from core.secret import Secret
-from core.tasks.creation import Created, Prepared, create_many
+from core.tasks.creation import Created, Prepared, create_at_once
 from core.tasks.model import Environment
 from core.tasks.view import encode
 
@@ -28,8 +28,7 @@ class CreationLane:
 
     def __init__(self, work: UnitOfWork):
         async def write(items: list[Prepared]) -> list[Created | HubError]:
-            async with work.begin("tasks.create") as tx:
-                return await create_many(tx, items)
+            return await create_at_once(work, items)
 
         self._lane = GroupCommit(write)
 
@@ -42,8 +41,7 @@ class IntakeLane:
 
     def __init__(self, work: UnitOfWork):
         async def write(items: list[Received]) -> list[bool]:
-            async with work.begin("intake.receive") as tx:
-                return await receive_many(tx, items)
+            return await receive_at_once(work, items)
 
         self._lane = GroupCommit(write)
 

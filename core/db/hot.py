@@ -48,7 +48,8 @@ _OUTBOX = OutboxSql(
         WHERE id = $2 AND lease_token = $3 AND state = 'leased' AND lease_until >= NOW_MS""",
     done="""
         UPDATE outbox SET state = 'done', ended_at = NOW_MS, lease_until = NULL
-        WHERE id = $1 AND lease_token = $2 AND state = 'leased' AND lease_until >= NOW_MS""",
+        WHERE id = $1 AND lease_token = $2 AND state = 'leased' AND lease_until >= NOW_MS
+        RETURNING NOW_MS""",
     later="""
         UPDATE outbox SET state = 'pending', due_at = NOW_MS + $1::bigint, lease_until = NULL, last_error = $2
         WHERE id = $3 AND lease_token = $4 AND state = 'leased'""",
@@ -104,6 +105,66 @@ async def insert_many(tx: Transaction, columns: Columns, rows: list[tuple[Any, .
         if columns.returning:
             inserted.update(row[0] for row in result)
     return inserted
+
+
+async def insert_jobs(tx: Transaction, rows: list[tuple[Any, ...]]) -> None:
+    """Outbox rows (id, queue, topic, subject, body, key, delay in ms), all in one statement on PostgreSQL."""
+    if tx.dialect == "postgresql":
+        await tx.execute(_JOBS, tuple(list(column) for column in zip(*rows, strict=True)))
+    else:
+        await tx.execute(outbox_sql(tx.dialect).insert, rows)
+
+
+_JOBS = f"""
+    INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
+    SELECT id, queue, topic, subject, body, key, {NOW_MS["postgresql"]} + delay, {NOW_MS["postgresql"]}, 'pending', 0, 0
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+        AS j (id, queue, topic, subject, body, key, delay)
+    ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - text of ours
+
+
+# Which of the wanted (organisation, environment, idempotency key) exist, and for which request.
+_KNOWN = {
+    "postgresql": """
+        SELECT t.organisation_id, t.environment, t.idempotency_key, t.request_digest, t.id
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS w (organisation, environment, key) CROSS JOIN LATERAL (
+            SELECT * FROM tasks WHERE organisation_id = w.organisation AND environment = w.environment
+                AND idempotency_key = w.key LIMIT 1) t""",  # one look into the index for each, whatever the planner thinks
+    "sqlite": """
+        SELECT t.organisation_id, t.environment, t.idempotency_key, t.request_digest, t.id FROM json_each(?1) w JOIN tasks t
+        ON t.organisation_id = w.value ->> 0 AND t.environment = w.value ->> 1 AND t.idempotency_key = w.value ->> 2""",
+}
+
+
+async def known_tasks(
+    tx: Transaction, names: list[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """name -> (digest of its request, task id), for the names that are taken."""
+    if tx.dialect == "postgresql":
+        parameters = tuple(list(column) for column in zip(*names, strict=True))
+    else:
+        parameters = (msgspec.json.encode(names).decode(),)
+    found = await tx.execute(_KNOWN[tx.dialect], parameters)
+    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in found}
+
+
+_HELD = {
+    "postgresql": f"""
+        SELECT id, credits_msat - debits_msat, {NOW_MS["postgresql"]} FROM ledger_accounts WHERE id = ANY($1::text[])
+        ORDER BY id FOR UPDATE""",  # noqa: S608 - text of ours
+    "sqlite": f"""
+        SELECT id, credits_msat - debits_msat, {NOW_MS["sqlite"]} FROM ledger_accounts
+        WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id""",  # noqa: S608 - text of ours
+}
+
+
+async def held_balances(tx: Transaction, accounts: list[str]) -> dict[str, int]:
+    """`core.ledger.post.balances` as a hot statement, which reads the clock on the way."""
+    wanted = accounts if tx.dialect == "postgresql" else msgspec.json.encode(accounts).decode()
+    found = (await tx.execute(_HELD[tx.dialect], (wanted,))).all()
+    if found:
+        tx.saw_now(found[0][2])
+    return {row[0]: row[1] for row in found}
 
 
 INBOUND = Columns(
@@ -200,3 +261,88 @@ IDEMPOTENCY = Columns(
     },
     returning="key",
 )
+
+
+# A delivery and its job in one statement: one round trip and one commit for any number of deliveries. Columns: id,
+# connector, delivery_id, event_type, headers, body, verified_by, job id.
+RECEIVE = f"""
+    WITH wanted AS (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::int[], $8::text[])
+            AS d (id, connector, delivery_id, event_type, headers, body, verified_by, job)),
+    stored AS (
+        INSERT INTO inbound_events
+            (id, connector, delivery_id, event_type, headers, body, verified_by, received_at, state)
+        SELECT id, connector, delivery_id, event_type, headers, body, verified_by, {NOW_MS["postgresql"]}, 'received'
+        FROM wanted ON CONFLICT DO NOTHING RETURNING id)
+    INSERT INTO outbox (id, queue, topic, subject, body, due_at, created_at, state, attempts, lease_token)
+    SELECT job, 'default', 'inbound.received', id, '{{}}', {NOW_MS["postgresql"]}, {NOW_MS["postgresql"]}, 'pending', 0, 0
+    FROM wanted JOIN stored USING (id) RETURNING subject"""  # noqa: S608 - text of ours
+
+
+# Balance, the clock, and whether older tasks of the same organisation wait for money (then nobody overtakes them).
+HELD_NOW = f"""
+    SELECT id, credits_msat - debits_msat, {NOW_MS["postgresql"]},
+           EXISTS (SELECT 1 FROM tasks WHERE organisation_id = split_part(ledger_accounts.id, ':', 1)
+                   AND environment = split_part(ledger_accounts.id, ':', 2)
+                   AND funded = false AND status IN ('posted', 'assigned', 'submitted'))
+    FROM ledger_accounts WHERE id = ANY($1::text[])"""  # noqa: S608 - text of ours
+
+_JOBS_OF = Columns(table="outbox", types={"id": "text", "topic": "text", "subject": "text", "task": "text"})
+
+
+async def insert_tasks(
+    tx: Transaction,
+    tasks: list[tuple[Any, ...]],
+    transfers: list[tuple[Any, ...]],
+    events: list[tuple[Any, ...]],
+) -> set[str]:
+    """Tasks whose keys are free, with the transfers and events that belong to them; the ids of those that went in."""
+    if tx.dialect == "postgresql":
+        return {row[0] for row in await tx.execute(CREATE, create_columns(tasks, transfers, events, []))}
+    inserted = await insert_many(tx, TASKS, tasks)
+    await insert_many(tx, TRANSFERS, [row for row in transfers if row[5] in inserted])
+    await insert_many(tx, TASK_EVENTS, [row for row in events if row[1] in inserted])
+    return inserted
+
+
+def create_columns(
+    tasks: list[tuple[Any, ...]],
+    transfers: list[tuple[Any, ...]],
+    events: list[tuple[Any, ...]],
+    jobs: list[tuple[Any, ...]],
+) -> tuple[list[Any], ...]:
+    """The parameters of `CREATE`; `jobs` are (id, topic, subject, task id)."""
+    tables = ((TASKS, tasks), (TRANSFERS, transfers), (TASK_EVENTS, events), (_JOBS_OF, jobs))
+    found: list[list[Any]] = []
+    for table, rows in tables:
+        found.extend([row[n] for row in rows] for n in range(len(table.types)))
+    return tuple(found)
+
+
+def _create_sql() -> str:
+    first = 1
+
+    def source(columns: Columns) -> str:
+        nonlocal first
+        arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(columns.types.values(), first))
+        first += len(columns.types)
+        return f"unnest({arrays}) AS x ({', '.join(columns.types)})"
+
+    def insert(columns: Columns) -> str:
+        names = ", ".join(columns.types)
+        return f"INSERT INTO {columns.table} ({names}) SELECT {', '.join('x.' + name for name in columns.types)} FROM {source(columns)}"  # noqa: S608 - names and text are ours
+
+    now = NOW_MS["postgresql"]
+    # The transfers in the order of their accounts, so that two processes lock them in one order.
+    return f"""
+        WITH stored AS ({insert(TASKS)} ON CONFLICT DO NOTHING RETURNING id),
+        reserved AS ({insert(TRANSFERS)} JOIN stored ON stored.id = x.subject ORDER BY x.debit_account),
+        told AS ({insert(TASK_EVENTS)} JOIN stored ON stored.id = x.task_id),
+        jobs AS (
+            INSERT INTO outbox (id, queue, topic, subject, body, due_at, created_at, state, attempts, lease_token)
+            SELECT x.id, 'default', x.topic, x.subject, '{{}}', {now}, {now}, 'pending', 0, 0
+            FROM {source(_JOBS_OF)} JOIN stored ON stored.id = x.task)
+        SELECT id FROM stored"""  # noqa: S608 - text of ours
+
+
+CREATE = _create_sql()

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from core import crash
 from core.db.engine import Database
+from core.db.quick import Quick, opened
 from core.errors import Unavailable
 from core.outbox import rows
 from core.outbox.rows import Lease, NewJob
@@ -63,6 +64,11 @@ class Transaction:
             self._now_ms = int(result.scalar_one())
         return self._now_ms
 
+    def saw_now(self, ms: int) -> None:
+        """A statement has read the clock on its way; no need to ask for it."""
+        if self._now_ms is None:
+            self._now_ms = ms
+
     def emit(
         self,
         topic: str,
@@ -109,6 +115,16 @@ class UnitOfWork:
         finally:
             _open.reset(token)
         await self._nudge([job for job in tx.jobs if job.delay_ms == 0])
+
+    @contextlib.asynccontextmanager
+    async def quick(self, name: str) -> AsyncGenerator[Quick]:
+        """PostgreSQL only: statements that are transactions of their own, with the crash points and errors of `begin`."""
+        if _open.get() is not None:
+            raise RuntimeError(f"transaction {name!r} inside {_open.get()!r}")
+        with away():
+            async with self.database.engine.connect() as connection, opened(name, connection) as quick:
+                yield quick
+        await self._nudge(quick.jobs)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:

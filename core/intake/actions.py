@@ -15,13 +15,13 @@ from core.audit.record import record
 from core.billing.plans import Plan
 from core.db.base import to_json
 from core.db.compare_and_set import move
-from core.db.hot import INBOUND, insert_many
+from core.db.hot import INBOUND, RECEIVE, insert_many
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import HubError, Invalid, Misconfigured, NotFound
 from core.intake.envelope import Cancellation, Escalation, Ignored, InboundDelivery, Meaning
 from core.intake.states import TRANSITIONS, InboundState
 from core.intake.tables import InboundEvent
-from core.outbox.rows import Lease
+from core.outbox.rows import Lease, new_job
 from core.routing.endings import cancel
 from core.tasks.creation import create_many, prepare
 from core.tasks.model import NewTask
@@ -59,6 +59,33 @@ async def receive_many(tx: Transaction, deliveries: list[Received]) -> list[bool
         if row[0] in inserted:
             tx.emit("inbound.received", row[0])
     return [row[0] in inserted for row in rows]
+
+
+async def receive_at_once(work: UnitOfWork, deliveries: list[Received]) -> list[bool]:
+    """`receive_many` in a transaction of its own, on PostgreSQL in a single statement."""
+    if work.database.dialect != "postgresql":
+        async with work.begin("intake.receive") as tx:
+            return await receive_many(tx, deliveries)
+    named = [(ids.new("inb"), one) for one in deliveries]
+    jobs = {name: new_job("inbound.received", name) for name, _ in named}
+    rows = [
+        (
+            name,
+            one.connector,
+            one.delivery.delivery_id,
+            one.delivery.event_type,
+            to_json(one.delivery.headers),
+            one.delivery.body,
+            one.delivery.verified_by,
+            jobs[name].id,
+        )
+        for name, one in named
+    ]
+    async with work.quick("intake.receive") as quick:
+        found = await quick.write(RECEIVE, *(list(column) for column in zip(*rows, strict=True)))
+        quick.jobs = [jobs[row[0]] for row in found]
+    stored = {row[0] for row in found}
+    return [name in stored for name, _ in named]
 
 
 class Understanding(msgspec.Struct, frozen=True):
@@ -138,7 +165,7 @@ async def _apply(
             outcome = (await create_many(tx, [prepared]))[0]
             if isinstance(outcome, HubError):
                 raise outcome
-            return InboundState.ACCEPTED, {"task_id": outcome.task.id, "reason": f"route {meaning.route}"}
+            return InboundState.ACCEPTED, {"task_id": outcome.id, "reason": f"route {meaning.route}"}
 
 
 async def _no_loop(tx: Transaction, connector: str, ticket_id: str, most: int) -> None:

@@ -13,7 +13,7 @@ from core.errors import Conflict
 from core.ledger.accounts import Account
 from core.ledger.tables import LedgerAccount, LedgerTransfer
 
-_FLOOR = "ck_ledger_accounts_floor"  # both databases name the constraint in their message
+FLOOR = "ck_ledger_accounts_floor"  # both databases name the constraint in their message
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ async def post(tx: Transaction, transfers: list[Transfer]) -> None:
     try:
         await tx.session.flush()
     except IntegrityError as error:
-        if _FLOOR not in str(error.orig):
+        if FLOOR not in str(error.orig):
             raise
         raise Conflict("insufficient_funds", "An account would fall below its floor") from error
 

@@ -9,11 +9,11 @@ import msgspec
 
 from core import ids
 from core.db.base import to_json
-from core.db.hot import outbox_sql
+from core.db.hot import insert_jobs, outbox_sql
 from core.errors import LeaseLost
 
 if TYPE_CHECKING:
-    from core.db.unit_of_work import Transaction
+    from core.db.unit_of_work import Transaction, UnitOfWork
 
 LEASE_MS = 30_000
 
@@ -58,6 +58,13 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def new_job(topic: str, subject: str) -> NewJob:
+    """One that is due at once, on the default queue."""
+    return NewJob(
+        id=ids.new("job"), queue="default", topic=topic, subject=subject, body={}, key=None, delay_ms=0
+    )
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """A job this process may work on until `until_ms` on the database's clock."""
 
@@ -75,17 +82,28 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 async def insert(tx: Transaction, jobs: list[NewJob]) -> None:
     if jobs:
-        sql = outbox_sql(tx.dialect).insert
-        await tx.execute(
-            sql, [(j.id, j.queue, j.topic, j.subject, to_json(j.body), j.key, j.delay_ms) for j in jobs]
+        await insert_jobs(
+            tx, [(j.id, j.queue, j.topic, j.subject, to_json(j.body), j.key, j.delay_ms) for j in jobs]
         )
 
 
 async def lease(tx: Transaction, job_id: str, lease_ms: int = LEASE_MS) -> Lease | None:
     """Take the job if it is due and nobody holds it; None when there is nothing to take."""
     found = (await tx.execute(outbox_sql(tx.dialect).lease, (lease_ms, job_id))).first()
-    if found is None:
-        return None
+    return None if found is None else _lease(job_id, found, lease_ms)
+
+
+async def lease_at_once(work: UnitOfWork, job_id: str, lease_ms: int = LEASE_MS) -> Lease | None:
+    """`lease` in a transaction of its own, which on PostgreSQL is its one statement."""
+    if work.database.dialect != "postgresql":
+        async with work.begin("outbox.lease") as tx:
+            return await lease(tx, job_id, lease_ms)
+    async with work.quick("outbox.lease") as quick:
+        found = await quick.write(outbox_sql("postgresql").lease, lease_ms, job_id)
+    return _lease(job_id, found[0], lease_ms) if found else None
+
+
+def _lease(job_id: str, found: Any, lease_ms: int) -> Lease:
     token, queue, topic, subject, body, attempts, until, age = found
     return Lease(
         id=job_id,
@@ -106,7 +124,10 @@ async def renew(tx: Transaction, lease: Lease) -> None:
 
 
 async def done(tx: Transaction, lease: Lease) -> None:
-    await _owned(tx, outbox_sql(tx.dialect).done, (lease.id, lease.token), lease)
+    found = (await tx.execute(outbox_sql(tx.dialect).done, (lease.id, lease.token))).first()
+    if found is None:
+        raise _lost(lease)
+    tx.saw_now(found[0])
 
 
 async def later(tx: Transaction, lease: Lease, *, delay: float, error: str | None) -> None:
@@ -134,7 +155,11 @@ async def due(tx: Transaction, queue: str, limit: int = 200) -> list[str]:
 
 async def _owned(tx: Transaction, sql: str, parameters: tuple[Any, ...], lease: Lease) -> None:
     if (await tx.execute(sql, parameters)).rowcount != 1:
-        raise LeaseLost("lease_lost", f"The lease on {lease.id} is over", job=lease.id, topic=lease.topic)
+        raise _lost(lease)
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost("lease_lost", f"The lease on {lease.id} is over", job=lease.id, topic=lease.topic)
 
 
 def _cut(error: str | None) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from core import clock
+from core.tasks.model import NewTask
 from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 
@@ -73,6 +75,27 @@ def view(task: Task) -> TaskView:
         failure_reason=task.failure_reason
         if task.status == TaskStatus.FAILED and task.failure_reason is not None
         else unset,
+    )
+
+
+def first_view(task_id: str, new: NewTask, at: datetime, expires_at: datetime) -> TaskView:
+    """A task that is about to be written, as `view` will show its row."""
+    unset, moment = msgspec.UNSET, clock.iso(at)
+    return TaskView(
+        id=task_id,
+        idempotency_key=new.idempotency_key,
+        status=str(TaskStatus.POSTED),
+        task_type=new.task_type,
+        risk_tier=str(new.risk_tier),
+        sla_seconds=new.sla_seconds,
+        payload=new.payload,
+        output_schema=new.output_schema,
+        payout=PayoutView(currency=str(new.currency), max_amount=new.amount),
+        created_at=moment,
+        updated_at=moment,
+        expires_at=clock.iso(expires_at),
+        callback_url=unset if new.callback_url is None else new.callback_url,
+        metadata=unset if new.metadata is None else new.metadata,
     )
 
 

@@ -11,7 +11,7 @@ from litestar import Request, Response, Router, post
 
 from core.access.keys import Caller
 from core.errors import HubError
-from core.tasks.view import TaskView, encode, view
+from core.tasks.view import encode
 from hub import problems
 from hub.api.decoding import Fields, object_of, read_object
 from hub.api.tasks import create_one
@@ -31,7 +31,7 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     index: int
     status: int
-    task: TaskView | msgspec.UnsetType = msgspec.UNSET
+    task: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -55,7 +55,7 @@ async def _one(services: Services, caller: Caller, index: int, raw: msgspec.Raw)
     except HubError as error:
         problem = problems.of_hub_error(error)
         return Outcome(index=index, status=problem.status, error=problems.error_object(problem))
-    return Outcome(index=index, status=200 if created.replayed else 201, task=view(created.task))
+    return Outcome(index=index, status=200 if created.replayed else 201, task=msgspec.Raw(created.body))
 
 
 ROUTER = Router(path="/v1/tasks/batch", guards=[api_key], route_handlers=[create_tasks])

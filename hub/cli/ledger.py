@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import click
-from core.ledger.balances import check as check_books
 from sqlalchemy import select
 
+from core.ledger.balances import check as check_books
 from core.ledger.tables import LedgerAccount
 from hub.cli.common import run, table
 from hub.wiring import Wiring

@@ -7,13 +7,13 @@ from typing import cast
 
 import aiohttp
 import msgspec
-from core.ledger.balances import check
 from sqlalchemy import func, select
 
 from connectors.pagerduty.settings import PagerDutySettings
 from connectors.rails.sandbox import SandboxRail
 from core.callbacks.states import CallbackState
 from core.callbacks.tables import CallbackDelivery
+from core.ledger.balances import check
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
 from core.replies.states import ReplyState

@@ -64,8 +64,7 @@ class Runner:
         """Never raises: a job that cannot even be leased (database away) is found again by the sweep."""
         async with self._room:
             try:
-                async with self._work.begin("outbox.lease") as tx:
-                    lease = await rows.lease(tx, job_id, self._lease_ms)
+                lease = await rows.lease_at_once(self._work, job_id, self._lease_ms)
                 if lease is not None:
                     await self._run(lease)
             except Unavailable as error:

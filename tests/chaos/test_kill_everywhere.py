@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from core.intake.tables import InboundEvent
 from core.payouts.tables import Payout
 from core.replies.tables import Reply
 from tests.conftest import new_postgres_database
@@ -17,7 +18,7 @@ from tests.stack.processes import ARGUMENTS, POINTS, process_of
 from tests.stack.world import World, world
 from tests.wait import wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 TASK = {
     "taskType": "question",
@@ -36,7 +37,10 @@ async def settled(hub: World) -> bool:
     async with hub.work.read() as session:
         incidents = len(hub.pagerduty.world.incidents)
         notes = await session.scalar(select(func.count()).where(Reply.state == "delivered"))
+        received = await session.scalar(select(func.count()).where(InboundEvent.state == "received"))
         paid = await session.scalar(select(func.count()).where(Payout.state == "settled"))
+    if received or hub.subscription.waiting:
+        return False
     told = {r.data["id"] for r in hub.sink.received if r.type == "task.verified"}
     return notes == incidents and paid == incidents + len(hub.acked) and told >= set(hub.acked)
 
@@ -74,7 +78,7 @@ async def die_everywhere(hub: World, name: str) -> list[str]:
         await hub.raise_incident(f"{name} will die at {point}")
         body = {**TASK, "idempotencyKey": f"{name}-{number}", "callbackUrl": hub.sink.url}
         asked.append(asyncio.create_task(hub.create(body)))
-        await wait_until(lambda: hub.hub.died(name), timeout=90)
+        await wait_until(lambda: hub.hub.died(name), timeout=300)
     hub.hub.start(name)
     await asyncio.gather(*asked)
     return mine

@@ -51,5 +51,11 @@ def test_a_careful_triage_satisfies_the_shipped_type_and_a_careless_one_breaks_o
         careless = answers.triage(random.Random(seed), care=0.0)
         assert errors(kind["output_schema"], careful) == []
         assert errors(kind["output_schema"], careless) == []
-        assert (careful["severity"], careful["action"]) not in {("false_alarm", "roll_back"), ("critical", "ignore")}
-        assert (careless["severity"], careless["action"]) in {("false_alarm", "roll_back"), ("critical", "ignore")}
+        assert (careful["severity"], careful["action"]) not in {
+            ("false_alarm", "roll_back"),
+            ("critical", "ignore"),
+        }
+        assert (careless["severity"], careless["action"]) in {
+            ("false_alarm", "roll_back"),
+            ("critical", "ignore"),
+        }
