@@ -1,4 +1,4 @@
-"""The only place that commits. One `begin` is one transaction: state changes, their jobs (outbox rows) and their
+"""The place that commits (single statements of two hot lanes: `quick.py`, opened from here). One `begin` is one transaction: state changes, their jobs (outbox rows) and their
 audit entries become true together, then the queue is nudged. Called by every action's caller: API, jobs, pages, CLI."""
 
 from __future__ import annotations
