@@ -4,18 +4,30 @@ file, path and fix. Called by the hub when it starts, by `hub connectors test` a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from connectors import secret_refs, yaml_file
 from connectors.connector import Connector
-from connectors.expressions import Condition, Expression, Mapped, Template, nearest
+from connectors.expressions import (
+    Condition,
+    Expression,
+    Mapped,
+    OutcomeCondition,
+    OutcomeExpression,
+    OutcomeMapped,
+    PlainTemplate,
+    Template,
+    nearest,
+)
 from connectors.form import ConnectorFile
 from connectors.outbound import NOTE_ROOTS
 from connectors.registry import connector
 from connectors.secret_refs import Secrets
 from core.errors import Misconfigured
+
+CONTEXT = frozenset({"ctx"})  # what `enrich:` fetched, beside the vendor's own document
 
 
 class ConnectorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +53,7 @@ def load(text: str, file_name: str, environ: Mapping[str, str]) -> ConnectorConf
         kind = connector(name)
     except Misconfigured as error:
         raise _error(file_name, {"connector": error.message}) from error
+    _gather_route_outcomes(document)
     unknown = yaml_file.unknown_keys(document, kind.settings)
     if unknown:
         raise _error(file_name, unknown)
@@ -55,6 +68,9 @@ def load(text: str, file_name: str, environ: Mapping[str, str]) -> ConnectorConf
         if words:
             problem += f"; write one of {', '.join(words)}"
         raise _error(file_name, {place or "(top)": problem}) from error
+    contexts = _unknown_contexts(settings, kind)
+    if contexts:
+        raise _error(file_name, contexts)
     warnings.extend(_topic_warnings(settings, kind))
     return ConnectorConfig(
         file_name=file_name,
@@ -73,18 +89,47 @@ def _decoder(
         if wanted is Secrets:
             return secret_refs.resolve(value, environ, warn)
         if wanted is Mapped:
-            return Mapped(value, kind.roots)
+            return Mapped(value, kind.roots | CONTEXT)
+        if wanted is OutcomeMapped:
+            return OutcomeMapped(value, NOTE_ROOTS)
         if not isinstance(value, str):
             raise ValueError(f"this must be text, not {type(value).__name__}; quote it")  # noqa: TRY004 -- msgspec adds the path to a ValueError
         if wanted is Template:
             return Template(value, html=kind.html_notes, roots=NOTE_ROOTS)
-        if wanted is Condition:
-            return Condition(value, kind.roots)
-        if wanted is Expression:
-            return Expression(value, kind.roots)
+        if wanted is PlainTemplate:
+            return PlainTemplate(value, html=False, roots=NOTE_ROOTS)
+        if wanted in (Condition, Expression):
+            return wanted(value, kind.roots | CONTEXT)
+        if wanted in (OutcomeCondition, OutcomeExpression):
+            return wanted(value, NOTE_ROOTS)
         raise NotImplementedError(f"{wanted!r} in the settings of {kind.name}")
 
     return decode
+
+
+def _gather_route_outcomes(document: dict[str, Any]) -> None:
+    """In the file `outbound` may hold a route's own outcomes under the route's name; the form keeps them together."""
+    inbound, outbound = document.get("inbound"), document.get("outbound")
+    if not isinstance(outbound, dict) or not isinstance(inbound, dict):
+        return
+    steps = cast("dict[str, Any]", outbound)
+    routes = cast("dict[str, Any]", inbound).get("routes")
+    listed = cast("list[Any]", routes) if isinstance(routes, list) else []
+    names = {str(cast("dict[str, Any]", one).get("name")) for one in listed if isinstance(one, dict)}
+    own = {name: steps.pop(name) for name in names & set(steps)}
+    if own and isinstance(steps.setdefault("routes", {}), dict):
+        steps["routes"].update(own)
+
+
+def _unknown_contexts(settings: ConnectorFile, kind: Connector) -> dict[str, str]:
+    known = ", ".join(sorted(kind.contexts)) or "nothing"
+    return {
+        f"inbound.routes[{index}].enrich": f"{kind.name} cannot fetch `{name}`{nearest(name, kind.contexts)}; "
+        f"it can fetch {known}"
+        for index, route in enumerate(settings.inbound.routes)
+        for name in route.enrich
+        if name not in kind.contexts
+    }
 
 
 def _topic_warnings(settings: ConnectorFile, kind: Connector) -> list[str]:

@@ -86,6 +86,18 @@ class Condition(Expression):
         return answer
 
 
+class OutcomeExpression(Expression):
+    """An expression of `outbound:`, over {task, result, ticket} instead of the vendor's document."""
+
+    __slots__ = ()
+
+
+class OutcomeCondition(Condition):
+    """An `only_if` of `outbound:`."""
+
+    __slots__ = ()
+
+
 class Mapped:
     """A mapped value: a text is a JMESPath expression, an object or list maps each of its members, any other YAML
     value is a constant. Raises ValueError with the member's path inside the value."""
@@ -98,6 +110,12 @@ class Mapped:
     def evaluate(self, document: Mapping[str, Any], where: str) -> Any:
         """The mapped value, JSON-shaped. Raises Misconfigured, which names the member."""
         return _evaluate(self.node, document, where)
+
+
+class OutcomeMapped(Mapped):
+    """A mapped value of `outbound:`."""
+
+    __slots__ = ()
 
 
 class Template:
@@ -126,6 +144,12 @@ class Template:
             return _PROSE.render_str(self.source, self._name, **context)
         except minijinja.TemplateError as error:
             raise Misconfigured("template_failed", f"{where}: {error.message}", path=where) from error
+
+
+class PlainTemplate(Template):
+    """Prose for a place that reads plain text whatever the vendor's notes are: a field's value, a label."""
+
+    __slots__ = ()
 
 
 def _auto_escape(name: str) -> bool:

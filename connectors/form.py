@@ -6,18 +6,23 @@ from __future__ import annotations
 
 from decimal import Decimal
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from connectors.expressions import Condition, Expression, Mapped, Template
+from connectors.expressions import Condition, Expression, Mapped, OutcomeCondition, Template
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,4}[smhd]$")]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(duration: str) -> int:
+    """Of a Duration such as `90s`, `5m`, `6h`, `2d`."""
+    return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
 class PayoutTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,23 +46,34 @@ class TaskMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sla_seconds: Mapped | None = None
     payout: PayoutTerms | None = None
     metadata: Mapped | None = None
+    output_schema: Mapped | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first route whose `when` holds decides. `key` makes one task per (connector, ticket, key); without it the
-    ticket's own id is the key."""
+    ticket's own id is the key. `enrich` names what is fetched from the vendor first and read as `ctx.<name>`;
+    `redact` takes personal data out of what the route maps, before anybody sees it."""
 
     name: Name
     when: Condition
     key: Expression | None = None
-    action: Literal["task", "cancel"] = "task"
+    enrich: list[str] = []
+    redact: list[Literal["emails", "phones", "cards"]] = []
+    action: Literal["task", "cancel", "append_context"] = "task"
     task: TaskMapping | None = None
+    message: Mapped | None = None
 
     def __post_init__(self) -> None:
         if self.action == "task" and self.task is None:
-            raise ValueError(f"the route `{self.name}` needs a `task:` (or `action: cancel`)")
-        if self.action == "cancel" and self.task is not None:
-            raise ValueError(f"the route `{self.name}` cancels, so it takes no `task:`")
+            raise ValueError(
+                f"the route `{self.name}` needs a `task:` (or `action: cancel`, `action: append_context`)"
+            )
+        if self.action != "task" and self.task is not None:
+            raise ValueError(f"the route `{self.name}` makes no task, so it takes no `task:`")
+        if (self.action == "append_context") != (self.message is not None):
+            raise ValueError(
+                f"the route `{self.name}`: `message:` is what `action: append_context` adds, and only that"
+            )
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,17 +88,34 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One write into the ticket."""
+    """One write into the ticket: a connector's own steps add one optional member for each thing that it can do, and
+    exactly one of them is set. `only_if` is JMESPath over {task, result, ticket}."""
 
-    note: Template
+    only_if: OutcomeCondition | None = None
+    note: Template | None = None
+
+    def __post_init__(self) -> None:
+        kinds = [name for name in self.__struct_fields__ if name != "only_if"]
+        if sum(getattr(self, name) is not None for name in kinds) != 1:
+            raise ValueError(f"a step does exactly one of {', '.join(kinds)}")
 
 
-class Outbound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written into the ticket when a task ends so; nothing when the list is empty."""
+StepType = TypeVar("StepType", bound=Step)
 
-    verified: list[Step] = []
-    failed: list[Step] = []
-    expired: list[Step] = []
+
+class Outcomes(msgspec.Struct, Generic[StepType], frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written into the ticket when a task ends so, in this order; nothing when the list is empty."""
+
+    verified: list[StepType] = []
+    failed: list[StepType] = []
+    expired: list[StepType] = []
+
+
+class Outbound(Outcomes[StepType], frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The outcomes of all tasks, and under `routes` those of the tasks of one route, which replace them. In the file a
+    route's name may also stand directly beside `verified`."""
+
+    routes: dict[str, Outcomes[StepType]] = {}
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,15 +131,32 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def max_age_seconds(self) -> int:
-        return int(self.max_age[:-1]) * _SECONDS[self.max_age[-1]]
+        return seconds(self.max_age)
 
 
 class LoopGuard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How our own writes are kept from becoming new tasks: by author, by the marker in the text, and by a fuse."""
 
     ignore_agents: list[str] = []
-    marker: Annotated[str, msgspec.Meta(min_length=4, max_length=64)] = "[hub:"
+    marker: Annotated[str, msgspec.Meta(pattern=r"^\[[a-z][a-z0-9-]{0,14}:$")] = "[hub:"
     max_tasks_per_key_per_hour: Positive = 2
+
+
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The poll that finds what the vendor's sender gave up on: how often, and how far behind the last look it begins,
+    because a vendor's search lags behind its own writes. Needs the API credentials."""
+
+    enabled: bool = True
+    every: Duration = "2m"
+    overlap: Duration = "5m"
+
+    @property
+    def every_seconds(self) -> int:
+        return seconds(self.every)
+
+    @property
+    def overlap_seconds(self) -> int:
+        return seconds(self.overlap)
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,20 +164,26 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ignored: bool = False
     route: str | None = None
-    action: Literal["task", "cancel"] | None = None
+    action: Literal["task", "cancel", "append_context"] | None = None
     ticket: str | None = None
     key: str | None = None
     task: dict[str, Any] | None = None
+    message: str | None = None
+    redacted: dict[str, str] | None = None
     note: str | None = None
+    actions: list[dict[str, Any]] | None = None
 
 
 class InFileTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either a recorded delivery (`fixture`) and what it means, or an `outcome` with its `context` and the note."""
+    """Either a recorded delivery (`fixture`) and what it means, with `ctx` for what `enrich` would have fetched; or an
+    `outcome` (of a `route`, when that has its own) with its `context` and the note or actions."""
 
     name: str
     expect: Expect
     fixture: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]+\.[a-z]+$")] | None = None
+    ctx: dict[str, Any] | None = None
     outcome: Literal["verified", "failed", "expired"] | None = None
+    route: str | None = None
     context: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -136,7 +192,8 @@ class InFileTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ConnectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every connector file holds. `id` is part of the webhook's path; `organisation` owns the tasks."""
+    """What every connector file holds. `id` is part of the webhook's path; `organisation` owns the tasks. A connector
+    narrows `outbound` to its own steps."""
 
     version: Literal[1]
     connector: str
@@ -145,13 +202,18 @@ class ConnectorFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     environment: Literal["live", "test"]
     mode: Literal["live", "shadow", "off"]
     inbound: Inbound
-    outbound: Outbound = Outbound()
+    outbound: Outbound[Any] = Outbound()
     delivery: Delivery = Delivery()
     loop_guard: LoopGuard = LoopGuard()
+    reconcile: Reconcile = Reconcile()
     test_base_url: str | None = None
     tests: list[InFileTest] = []
 
     def __post_init__(self) -> None:
+        routes = {route.name for route in self.inbound.routes}
+        for name in self.outbound.routes:
+            if name not in routes:
+                raise ValueError(f"`outbound.routes` names `{name}`, which is no route of this file")
         if self.test_base_url is None:
             return
         if self.environment != "test":

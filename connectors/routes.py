@@ -3,33 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from connectors.form import Route, TaskMapping
+from connectors.redaction import Redactor
 from core.errors import Misconfigured
-from core.intake.envelope import Cancellation, Escalation, Ignored, Meaning, Ticket
+from core.intake.envelope import (
+    Addition,
+    Cancellation,
+    Escalation,
+    Ignored,
+    Origin,
+    Reading,
+    Ticket,
+    Wanted,
+)
 
 MAX_KEY = 200
+MAX_MESSAGE = 20_000  # characters of one addition; a person reads it
 
 
-def decide(routes: Sequence[Route], document: Mapping[str, Any], ticket: Ticket) -> Meaning:
-    """What the first route whose `when` holds makes of the document; Ignored when none does.
+def decide(
+    routes: Sequence[Route],
+    document: Mapping[str, Any],
+    ticket: Ticket,
+    context: Mapping[str, Any] | None = None,
+    origin: Origin = Origin(),  # noqa: B008 - frozen
+) -> Reading:
+    """What the first route whose `when` holds makes of the document; Ignored when none does, Wanted when that route
+    has to see more and `context` is None. The document gets `context` as its `ctx`.
 
     Raises Misconfigured when an expression fails or gives the wrong kind of value."""
+    document = {**document, "ctx": dict(context or {})}
     for index, route in enumerate(routes):
         where = f"inbound.routes[{index}] ({route.name})"
-        if route.when.holds(document, f"{where}.when"):
-            key = _key(route, document, ticket, where)
-            if route.task is None:
-                return Cancellation(route=route.name, ticket=ticket, key=key)
-            task = map_task(route.task, document, f"{where}.task")
-            return Escalation(route=route.name, ticket=ticket, key=key, task=task)
+        if not route.when.holds(document, f"{where}.when"):
+            continue
+        if route.enrich and context is None:
+            return Wanted(route=route.name, ticket=ticket, names=tuple(route.enrich))
+        redactor = Redactor(route.redact)
+        if route.message is not None:
+            return _addition(route, document, ticket, origin, redactor, where)
+        key = _key(route, document, ticket, where)
+        if route.task is None:
+            return Cancellation(route=route.name, ticket=ticket, key=key, origin=origin)
+        task = map_task(route.task, document, f"{where}.task")
+        for name in ("payload", "title", "metadata"):
+            if name in task:
+                task[name] = redactor.clean(task[name])
+        return Escalation(
+            route=route.name, ticket=ticket, key=key, task=task, origin=origin, redacted=redactor.found
+        )
     return Ignored(reason="no route matches")
 
 
 def map_task(mapping: TaskMapping, document: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The fields of `Escalation.task`: `task_type`, `payload`, and those of `title`, `risk_tier`, `sla_seconds`,
-    `payout` ({currency, maxAmount: Decimal}), `metadata` that the file sets and the document fills."""
+    `payout` ({currency, maxAmount: Decimal}), `metadata`, `output_schema` that the file sets and the document fills."""
     payload = mapping.payload.evaluate(document, f"{where}.payload")
     if not isinstance(payload, dict):
         raise _wrong(f"{where}.payload", "an object", payload)
@@ -52,12 +82,37 @@ def map_task(mapping: TaskMapping, document: Mapping[str, Any], where: str) -> d
         task["sla_seconds"] = seconds
     if mapping.payout is not None:
         task["payout"] = {"currency": mapping.payout.currency, "maxAmount": mapping.payout.max_amount}
-    if mapping.metadata is not None:
-        metadata = mapping.metadata.evaluate(document, f"{where}.metadata")
-        if not isinstance(metadata, dict):
-            raise _wrong(f"{where}.metadata", "an object", metadata)
-        task["metadata"] = metadata
+    for name in ("metadata", "output_schema"):
+        mapped = getattr(mapping, name)
+        if mapped is not None:
+            value = mapped.evaluate(document, f"{where}.{name}")
+            if not isinstance(value, dict):
+                raise _wrong(f"{where}.{name}", "an object", value)
+            task[name] = value
     return task
+
+
+def _addition(
+    route: Route, document: Mapping[str, Any], ticket: Ticket, origin: Origin, redactor: Redactor, where: str
+) -> Reading:
+    """`message:` gives text, or {text, author}."""
+    assert route.message is not None
+    found = route.message.evaluate(document, f"{where}.message")
+    said = cast("dict[str, object]", found) if isinstance(found, dict) else {"text": found}
+    text, author = said.get("text"), said.get("author")
+    if text is None or text == "":
+        return Ignored(reason=f"route {route.name}: the message is empty")
+    if not isinstance(text, str):
+        raise _wrong(f"{where}.message", "text", text)
+    if author is not None and not isinstance(author, str):
+        raise _wrong(f"{where}.message.author", "text", author)
+    return Addition(
+        route=route.name,
+        ticket=ticket,
+        text=redactor.clean(text)[:MAX_MESSAGE],
+        author=author,
+        origin=origin,
+    )
 
 
 def _key(route: Route, document: Mapping[str, Any], ticket: Ticket, where: str) -> str:

@@ -106,13 +106,15 @@ def _inside(shape: shapes.Type | None, step: str) -> shapes.Type | None:
             return next((field.type for field in member.fields if field.encode_name == step), None)
         if isinstance(member, shapes.ListType) and step == "[":
             return member.item_type
+        if isinstance(member, shapes.DictType):
+            return member.value_type
     return None
 
 
 def _compare(value: object, shape: shapes.Type, path: str, found: dict[str, str]) -> None:
     if isinstance(shape, shapes.UnionType):
         for member in shape.types:
-            if isinstance(member, (shapes.StructType, shapes.ListType)):
+            if isinstance(member, (shapes.StructType, shapes.ListType, shapes.DictType)):
                 _compare(value, member, path, found)
     elif isinstance(shape, shapes.StructType) and isinstance(value, dict):
         fields = {field.encode_name: field.type for field in shape.fields}
@@ -122,6 +124,9 @@ def _compare(value: object, shape: shapes.Type, path: str, found: dict[str, str]
                 _compare(member, fields[key], inner, found)
             else:
                 found[inner] = f"unknown key{nearest(key, set(fields))}; known here: {', '.join(fields)}"
+    elif isinstance(shape, shapes.DictType) and isinstance(value, dict):
+        for key, member in cast("dict[str, object]", value).items():
+            _compare(member, shape.value_type, f"{path}.{key}" if path else key, found)
     elif isinstance(shape, shapes.ListType) and isinstance(value, list):
         for index, member in enumerate(cast("list[object]", value)):
             _compare(member, shape.item_type, f"{path}[{index}]", found)

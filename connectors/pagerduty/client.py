@@ -3,6 +3,7 @@ it; driven by `reply.py`."""
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -12,6 +13,7 @@ from urllib3 import exceptions as pool
 
 from connectors.calls import Answer, NoAnswer, NotSent
 from connectors.threads import NeverStarted, StillRunning, Threads
+from core.replies.ticketing import Call
 from core.secret import Secret
 
 with warnings.catch_warnings():
@@ -55,6 +57,15 @@ class PagerDutyClient:
             raise NotSent("no thread was free in time") from error
         except StillRunning as error:
             raise NoAnswer("the whole call took too long") from error
+
+    def preview(self, method: str, path: str, body: dict[str, Any]) -> Call:
+        """The request as `call` would send it, without the token."""
+        headers = {
+            "accept": "application/vnd.pagerduty+json;version=2",
+            "content-type": "application/json",
+            "from": self._sender,
+        }
+        return Call(method=method, url=self._url + path, headers=headers, body=json.dumps(body).encode())
 
     def _blocking(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
         # A new session for every call: a kept-alive connection that the other side closed meanwhile would look like

@@ -4,7 +4,7 @@ Called by the hub's `inbound.received` job and by in-file tests. Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from connectors.form import Route
 from connectors.pagerduty.settings import PagerDutySettings
 from connectors.routes import decide
-from core.intake.envelope import Ignored, InboundDelivery, Meaning, Ticket
+from core.intake.envelope import Ignored, InboundDelivery, Reading, Ticket
 
 # What PagerDuty's ids look like (PGR0VU2, Q3B15VLMF3ASBD); nothing else may reach a path of the API.
 INCIDENT_ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
@@ -21,8 +21,13 @@ INCIDENT_ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 TEXT_FIELDS = ("content", "message", "title")
 
 
-def normalize(settings: PagerDutySettings, delivery: InboundDelivery, routes: Sequence[Route]) -> Meaning:
-    """Escalation, Cancellation, or Ignored with the reason. The document of the routes is {event, data}.
+def normalize(
+    settings: PagerDutySettings,
+    delivery: InboundDelivery,
+    routes: Sequence[Route],
+    context: Mapping[str, Any] | None = None,
+) -> Reading:
+    """What a route makes of it, or Ignored with the reason. The document of the routes is {event, data, ctx}.
 
     Raises Misconfigured only, when an expression of the file fails on this event; a shape that PagerDuty never
     documented is Ignored."""
@@ -47,7 +52,7 @@ def normalize(settings: PagerDutySettings, delivery: InboundDelivery, routes: Se
     ticket = ticket_of(event, data)
     if ticket is None:
         return Ignored(reason=f"{event_type[:80]} names no incident")
-    return decide(routes, {"event": event, "data": data}, ticket)
+    return decide(routes, {"event": event, "data": data}, ticket, context)
 
 
 def ticket_of(event: dict[str, Any], data: dict[str, Any]) -> Ticket | None:

@@ -12,7 +12,7 @@ from connectors.pagerduty.normalize import INCIDENT_ID
 from connectors.pagerduty.settings import PagerDutySettings
 from core import clock
 from core.errors import HubError, Misconfigured, Rejected, Uncertain
-from core.replies.ticketing import Note
+from core.replies.ticketing import Call, Write
 
 SYSTEM = "PagerDuty"
 
@@ -26,35 +26,40 @@ class PagerDutyWriter:
     def __init__(self, client: PagerDutyClient):
         self._client = client
 
-    async def write(self, note: Note) -> str:
+    async def write(self, write: Write) -> str:
         """POST /incidents/{id}/notes. A verified 2xx without a note id counts as uncertain: `find` settles it."""
-        body = {"note": {"content": visible(note)}}
-        answer = await self._call("POST", note, body)
+        answer = await self._call("POST", write.ticket_id, body_of(write))
         note_id = _member(_member(answer.body, "note"), "id")
         if not isinstance(note_id, str) or not note_id:
             raise Uncertain("no_note_id", f"{SYSTEM} took the note ({answer.status}) but named no id for it.")
         return note_id
 
-    async def find(self, note: Note) -> str | None:
+    async def find(self, write: Write) -> str | None:
         """GET /incidents/{id}/notes (not paged, at most 2000). The oldest with our marker is ours: whoever quotes it
         does so later."""
-        answer = await self._call("GET", note, None)
+        answer = await self._call("GET", write.ticket_id, None)
         notes = _member(answer.body, "notes")
         if not isinstance(notes, list):
             raise failure_of(NoAnswer("the list of notes is missing"), SYSTEM, writes=False)
         ours: list[tuple[str, str]] = []
         for item in cast("list[object]", notes):
             content, note_id = _member(item, "content"), _member(item, "id")
-            if isinstance(content, str) and isinstance(note_id, str) and note.marker in content:
+            if isinstance(content, str) and isinstance(note_id, str) and write.marker in content:
                 ours.append((str(_member(item, "created_at")), note_id))
         return min(ours)[1] if ours else None
 
-    async def _call(self, method: Literal["GET", "POST"], note: Note, body: dict[str, Any] | None) -> Answer:
+    def preview(self, write: Write) -> list[Call]:
+        return [
+            self._client.preview("POST", f"/incidents/{incident_id(write.ticket_id)}/notes", body_of(write))
+        ]
+
+    async def _call(
+        self, method: Literal["GET", "POST"], ticket_id: str, body: dict[str, Any] | None
+    ) -> Answer:
         writes = method == "POST"
-        if not INCIDENT_ID.match(note.ticket_id):
-            raise Rejected("bad_ticket_id", f"{note.ticket_id[:40]!r} is not the id of a {SYSTEM} incident.")
+        path = f"/incidents/{incident_id(ticket_id)}/notes"
         try:
-            answer = await self._client.call(method, f"/incidents/{note.ticket_id}/notes", body)
+            answer = await self._client.call(method, path, body)
         except (NotSent, NoAnswer) as problem:
             raise failure_of(problem, SYSTEM, writes=writes) from problem
         if not answer.ok:
@@ -62,9 +67,18 @@ class PagerDutyWriter:
         return answer
 
 
-def visible(note: Note) -> str:
-    """The text with the marker in the open, at its end when the text does not carry it yet."""
-    return note.text if note.marker in note.text else f"{note.text}\n\n{note.marker}"
+def incident_id(ticket_id: str) -> str:
+    """The id, fit for a path. Raises Rejected."""
+    if not INCIDENT_ID.match(ticket_id):
+        raise Rejected("bad_ticket_id", f"{ticket_id[:40]!r} is not the id of a {SYSTEM} incident.")
+    return ticket_id
+
+
+def body_of(write: Write) -> dict[str, Any]:
+    """The note, with the marker in the open at its end when its text does not carry it yet."""
+    [action] = write.actions
+    text = str(action.body)
+    return {"note": {"content": text if write.marker in text else f"{text}\n\n{write.marker}"}}
 
 
 def refusal(answer: Answer, *, writes: bool) -> HubError:

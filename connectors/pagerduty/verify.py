@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from typing import Any, TypeGuard, cast
 
 import msgspec
 
+from connectors.connector import InboundRequest
 from connectors.pagerduty.settings import PagerDutySettings
 from connectors.signatures import SignatureMismatch, SignatureMissing, signed_by
 from core import clock
@@ -21,13 +21,12 @@ KEPT_HEADERS = ("x-webhook-id", "x-webhook-subscription", "user-agent", "content
 _WORD = re.compile(r"[!-~]{1,128}\Z")
 
 
-def verify(settings: PagerDutySettings, headers: Mapping[str, str], body: bytes) -> InboundDelivery:
-    """The delivery, once any of its signatures was made by any active secret.
+def verify(settings: PagerDutySettings, request: InboundRequest) -> tuple[InboundDelivery, ...]:
+    """The one delivery, once any of its signatures was made by any active secret.
 
     Raises SignatureMissing or SignatureMismatch and nothing else: a verified body of an unknown shape is still a
     delivery, because a refusal would count towards PagerDuty disabling the subscription."""
-    by_name = {name.lower(): value for name, value in headers.items()}
-    header = by_name.get(HEADER.lower(), "")
+    header, body = request.headers.get(HEADER.lower(), ""), request.body
     if not header.strip():
         raise SignatureMissing(HEADER)
     secrets = settings.auth.webhook_secrets.active(clock.now())
@@ -35,9 +34,11 @@ def verify(settings: PagerDutySettings, headers: Mapping[str, str], body: bytes)
     if position is None:
         raise SignatureMismatch(HEADER, len(secrets))
     delivery_id, event_type = identify(body)
-    kept = {name: by_name[name] for name in KEPT_HEADERS if name in by_name}
-    return InboundDelivery(
-        delivery_id=delivery_id, event_type=event_type, body=body, headers=kept, verified_by=position
+    kept = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
+    return (
+        InboundDelivery(
+            delivery_id=delivery_id, event_type=event_type, body=body, headers=kept, verified_by=position
+        ),
     )
 
 
