@@ -129,7 +129,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     fetched context), `contexts` the names that `enrich:` may ask for, `topics` the event types that the vendor
     documents; `html_notes` tells whether a note is HTML there; `bundles` that all actions of an outcome are one write.
     `say` gives the body of an answer. The optional parts: `enricher` fetches context, `reconciler` finds what the
-    sender gave up on, `doctor` examines a configuration, `setup(settings, tools, public_url)` does at the vendor what
+    sender gave up on (it gives None where the API credentials are empty: disabled), `doctor` examines a configuration, `setup(settings, tools, public_url)` does at the vendor what
     can be done by its API and returns lines for the operator."""
 
     name: str
@@ -145,6 +145,6 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     bundles: bool = False
     say: Callable[[int, Sequence[Receipt]], Said] = nothing_said
     enricher: Callable[[Any, Tools], Enricher] | None = None
-    reconciler: Callable[[Any, Tools], Reconciler] | None = None
+    reconciler: Callable[[Any, Tools], Reconciler | None] | None = None
     doctor: Callable[[Any, Tools, Visit], Awaitable[list[Check]]] | None = None
     setup: Callable[[Any, Tools, str], Awaitable[list[str]]] | None = None
