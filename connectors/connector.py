@@ -70,7 +70,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         return self.signature_mismatch if isinstance(error, Unauthenticated) else self.not_stored
 
 
-def nothing_said(status: int, receipts: Sequence[Receipt]) -> Said:
+def nothing_said(request: InboundRequest, status: int, receipts: Sequence[Receipt]) -> Said:
     """The answer of a connector whose vendor reads the status alone."""
     return Said(media_type="text/plain", body=b"")
 
@@ -128,7 +128,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     writes into its tickets. `roots` are the names at the top of the document that routes look at (with `ctx` for
     fetched context), `contexts` the names that `enrich:` may ask for, `topics` the event types that the vendor
     documents; `html_notes` tells whether a note is HTML there; `bundles` that all actions of an outcome are one write.
-    `say` gives the body of an answer. The optional parts: `enricher` fetches context, `reconciler` finds what the
+    `say(request, status, receipts)` gives the body of an answer, no receipts when nothing was stored. The optional parts: `enricher` fetches context, `reconciler` finds what the
     sender gave up on (it gives None where the API credentials are empty: disabled), `doctor` examines a configuration, `setup(settings, tools, public_url)` does at the vendor what
     can be done by its API and returns lines for the operator."""
 
@@ -143,7 +143,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     html_notes: bool
     contexts: frozenset[str] = frozenset()
     bundles: bool = False
-    say: Callable[[int, Sequence[Receipt]], Said] = nothing_said
+    say: Callable[[InboundRequest, int, Sequence[Receipt]], Said] = nothing_said
     enricher: Callable[[Any, Tools], Enricher] | None = None
     reconciler: Callable[[Any, Tools], Reconciler | None] | None = None
     doctor: Callable[[Any, Tools, Visit], Awaitable[list[Check]]] | None = None
