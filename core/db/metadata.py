@@ -10,6 +10,7 @@ from core.intake import tables as intake
 from core.ledger import tables as ledger
 from core.outbox import tables as outbox
 from core.payouts import tables as payouts
+from core.repairs import tables as repairs
 from core.replies import tables as replies
 from core.routing import tables as routing
 from core.tasks import tables as tasks
@@ -24,6 +25,7 @@ TABLES = (
     ledger,
     outbox,
     payouts,
+    repairs,
     replies,
     routing,
     tasks,

@@ -1,83 +1,46 @@
-"""Composes what a ticket gets when its task ends, and delivers it exactly once to a vendor that knows no idempotency
-key: `sending` is committed before the call, and from `uncertain` we look for our marker before we write again."""
+"""Delivers what a ticket gets exactly once to a vendor that knows no idempotency key: `sending` is committed before
+the call, and from `uncertain` we look for what we wrote before we write again. Composed in `compose.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from core import clock, crash, ids
+from core import clock, crash
 from core.audit.record import record
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import Misconfigured, NotFound, Rejected, Retryable, Uncertain
+from core.errors import HubError, Misconfigured, NotFound, Rejected, Retryable, Uncertain
 from core.outbox.rows import Lease
+from core.repairs.actions import Kind, mended, needed
+from core.repairs.queries import stopped
 from core.replies.states import TRANSITIONS, ReplyState
 from core.replies.tables import Reply
-from core.replies.ticketing import Note, TicketWriter
-from core.routing.states import AssignmentState
-from core.routing.tables import Assignment
-from core.tasks.tables import Task
+from core.replies.ticketing import Action, Moot, TicketWriter, Write
 
 # A vendor's list may lag behind its own writes; a look-up sooner than this could miss our note and double it.
 SETTLE_SECONDS = 5.0
+STOPPED_SECONDS = 60.0  # how often a reply of a stopped connector asks whether it may go
+BUSY_SECONDS = 1.0  # a ticket takes one write of ours at a time
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """How one connector delivers: its writer, its patience (attempts, seconds since the reply was composed), whether it
-    may write at all (`mode: live`), and how long the vendor's rate limit asks us to wait now (seconds)."""
+    """How one connector delivers: its writer, its patience (attempts, seconds since the reply was composed), whether
+    it may write at all, and how long the vendor's rate limit asks us to wait now (seconds)."""
 
     writer: TicketWriter
     max_attempts: int
     max_age_seconds: int
-    live: bool = True
+    mode: Literal["live", "shadow", "off"] = "live"
     wait_seconds: Callable[[], float] = lambda: 0.0
 
 
-async def compose(work: UnitOfWork, lease: Lease, notes: Callable[[Task, dict[str, Any]], list[str]]) -> None:
-    """Topic `task.ended`: one Reply row for every note that the connector's file wants for this outcome. `notes`
-    gives their texts for the template context {task, result, ticket}."""
-    async with work.finishing(lease, "replies.compose") as tx:
-        task = await tx.session.get(Task, lease.subject)
-        if task is None or task.connector is None or task.ticket_id is None:
-            return
-        if await tx.session.scalar(select(Reply.id).where(Reply.task_id == task.id).limit(1)):
-            return
-        counted = await tx.session.scalars(
-            select(Assignment.id).where(
-                Assignment.task_id == task.id, Assignment.state == AssignmentState.COUNTED
-            )
-        )
-        now = clock.from_ms(await tx.now_ms())
-        for number, text in enumerate(notes(task, _context(task, len(counted.all())))):
-            reply_id = ids.new("rep")
-            marker = f"[hub:{reply_id}]"
-            tx.session.add(
-                Reply(
-                    id=reply_id,
-                    task_id=task.id,
-                    step=f"{task.status}.{number}",
-                    connector=task.connector,
-                    ticket_id=task.ticket_id,
-                    marker=marker,
-                    text=f"{text}\n{marker}",
-                    state=ReplyState.PENDING,
-                    attempts=0,
-                    created_at=now,
-                )
-            )
-            tx.emit("reply.send", reply_id, queue="outside")
-
-
-def _context(task: Task, workers: int) -> dict[str, Any]:
-    return {
-        "task": {"id": task.id, "type": task.task_type, "status": task.status, "payload": task.payload},
-        "result": {"output": task.output or {}, "workers": workers, "reason": task.failure_reason or ""},
-        "ticket": {"id": task.ticket_id},
-    }
+def subject_of(connector_id: str) -> str:
+    """Under which name the repair items of a connector stand."""
+    return f"connector:{connector_id}"
 
 
 async def deliver(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], Delivery]) -> None:
@@ -86,39 +49,81 @@ async def deliver(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], D
     if reply is None:
         return
     delivery = delivery_of(reply.connector)
-    note = Note(ticket_id=reply.ticket_id, text=reply.text, marker=reply.marker)
     if reply.state == ReplyState.UNCERTAIN:
-        await _look_first(work, lease, reply, note, delivery)
+        await _look_first(work, lease, reply, delivery)
         return
-    await _write(work, lease, reply, note, delivery)
+    await _write(work, lease, reply, delivery)
+
+
+def write_of(reply: Reply) -> Write:
+    """What the row stands for, as the vendor's writer takes it."""
+    return Write(
+        ticket_id=reply.ticket_id,
+        actions=tuple(Action(kind=one["kind"], body=one["body"]) for one in reply.actions),
+        marker=reply.marker,
+        key=reply.id,
+        task_id=reply.task_id,
+    )
 
 
 async def _begin(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], Delivery]) -> Reply | None:
     """Commit what we are about to do. A row found in `sending` was left by a process that died: it is uncertain."""
     async with work.fenced(lease, "replies.send") as tx:
         reply = await tx.session.get(Reply, lease.subject)
-        if reply is None or reply.state in (ReplyState.DELIVERED, ReplyState.DEAD):
-            pass
-        elif not delivery_of(reply.connector).live:
-            await move(
-                tx, reply, ReplyState.DEAD, table=TRANSITIONS, error="the connector is not live: not sent"
-            )
-        elif _given_up(reply, delivery_of(reply.connector), await tx.now_ms()):
-            await move(tx, reply, ReplyState.DEAD, table=TRANSITIONS, error=f"given up: {reply.error}")
-        elif reply.state == ReplyState.SENDING:
-            await move(
-                tx, reply, ReplyState.UNCERTAIN, table=TRANSITIONS, error="the process died while sending"
-            )
-            return reply
-        elif (wait := delivery_of(reply.connector).wait_seconds()) > 0:
-            raise Retryable("rate_limit", "The connector's delivery.rate is used up for now", after=wait)
-        elif reply.state == ReplyState.UNCERTAIN:
-            return reply
-        else:
-            await _sending(tx, reply)
-            return reply
+        if reply is not None and reply.state in (
+            ReplyState.PENDING,
+            ReplyState.SENDING,
+            ReplyState.UNCERTAIN,
+        ):
+            delivery = delivery_of(reply.connector)
+            if not await _settled(tx, reply, delivery):
+                return reply
     async with work.finishing(lease, "replies.record"):
         return None
+
+
+async def _settled(tx: Transaction, reply: Reply, delivery: Delivery) -> bool:
+    """True when this reply is over without a call; else it may be written, or looked for, now. Raises Retryable."""
+    if delivery.mode == "shadow" and reply.state == ReplyState.PENDING:
+        await _over(tx, reply, ReplyState.SHADOWED)
+        return True
+    if delivery.mode != "live":
+        await _held(tx, reply, "the connector is not live")
+    if reply.state == ReplyState.SENDING:
+        await move(tx, reply, ReplyState.UNCERTAIN, table=TRANSITIONS, error="the process died while sending")
+    if (repair := await stopped(tx.session, subject_of(reply.connector))) is not None:
+        await _held(tx, reply, f"the connector is stopped ({repair.id}): {repair.message}")
+    if _given_up(reply, delivery, await tx.now_ms()):
+        await _over(tx, reply, ReplyState.DEAD, error=f"given up: {reply.error}")
+        return True
+    if (wait := delivery.wait_seconds()) > 0:
+        raise Retryable("rate_limit", "The vendor's or our own rate is used up for now", after=wait)
+    if reply.state == ReplyState.PENDING:
+        await _alone(tx, reply)
+        await _sending(tx, reply)
+    return False
+
+
+async def _held(tx: Transaction, reply: Reply, why: str) -> None:
+    raise Retryable("reply_held", f"Reply {reply.id} waits: {why}", after=STOPPED_SECONDS)
+
+
+async def _alone(tx: Transaction, reply: Reply) -> None:
+    """One write of ours at a time into a ticket, so that its echoes can be told and its order is ours."""
+    other = await tx.session.scalar(
+        select(Reply.id)
+        .where(
+            Reply.connector == reply.connector,
+            Reply.ticket_id == reply.ticket_id,
+            Reply.state.in_([ReplyState.SENDING, ReplyState.UNCERTAIN]),
+            Reply.id != reply.id,
+        )
+        .limit(1)
+    )
+    if other is not None:
+        raise Retryable(
+            "ticket_busy", f"Reply {other} is on its way into the same ticket", after=BUSY_SECONDS
+        )
 
 
 def _given_up(reply: Reply, delivery: Delivery, now_ms: int) -> bool:
@@ -138,58 +143,127 @@ async def redrive(tx: Transaction, reply_id: str, *, actor: str) -> None:
     tx.emit("reply.send", reply.id, queue="outside")
 
 
+async def resume(tx: Transaction, connector_id: str, *, actor: str) -> int:
+    """The operator has mended a connector: its repair items are closed and what waited gets its full patience again.
+    Gives how many items were open."""
+    now = await tx.now_ms()
+    closed = await mended(tx, subject_of(connector_id), actor=actor)
+    await tx.session.execute(
+        update(Reply)
+        .where(
+            Reply.connector == connector_id,
+            Reply.state.in_([ReplyState.PENDING, ReplyState.UNCERTAIN]),
+        )
+        .values(created_at=clock.from_ms(now))
+        .execution_options(synchronize_session=False)
+    )
+    await record(tx, actor=actor, action="connector.resumed", subject=subject_of(connector_id))
+    return closed
+
+
 async def _sending(tx: Transaction, reply: Reply) -> None:
     now = clock.from_ms(await tx.now_ms())
     await move(tx, reply, ReplyState.SENDING, table=TRANSITIONS, sent_at=now, attempts=reply.attempts + 1)
 
 
-async def _look_first(work: UnitOfWork, lease: Lease, reply: Reply, note: Note, delivery: Delivery) -> None:
+async def _look_first(work: UnitOfWork, lease: Lease, reply: Reply, delivery: Delivery) -> None:
     waited = (clock.now() - reply.sent_at).total_seconds() if reply.sent_at else SETTLE_SECONDS
     if waited < SETTLE_SECONDS:
         raise Retryable(
             "reply_settling", "Sent a moment ago; waiting before looking", after=SETTLE_SECONDS - waited
         )
-    found = await delivery.writer.find(note)
+    try:
+        found = await delivery.writer.find(write_of(reply))
+    except Misconfigured as error:
+        await _stop(work, lease, reply, ReplyState.UNCERTAIN, error)
+        raise Retryable(error.code, error.message, after=STOPPED_SECONDS) from error
+    except Moot as error:
+        await _ended(work, lease, reply, ReplyState.MOOT, error=error.message)
+        return
+    except Rejected as error:
+        await _ended(work, lease, reply, ReplyState.DEAD, repair=Kind.UNREADABLE, error=error.message)
+        return
     if found is not None:
-        await _delivered(work, lease, reply, found)
+        await _ended(work, lease, reply, ReplyState.DELIVERED, vendor_id=found)
         return
     async with work.fenced(lease, "replies.send") as tx:
         await _sending(tx, reply)
-    await _write(work, lease, reply, note, delivery)
+    await _write(work, lease, reply, delivery)
 
 
-async def _write(work: UnitOfWork, lease: Lease, reply: Reply, note: Note, delivery: Delivery) -> None:
+async def _write(work: UnitOfWork, lease: Lease, reply: Reply, delivery: Delivery) -> None:
     crash.reach("ticket.write:before")
     try:
-        vendor_id = await delivery.writer.write(note)
+        vendor_id = await delivery.writer.write(write_of(reply))
     except Uncertain as error:
-        await _back(work, lease, reply, ReplyState.UNCERTAIN, error.message)
+        await _back(work, lease, reply, ReplyState.UNCERTAIN, error=error.message)
         raise Retryable(error.code, error.message, after=SETTLE_SECONDS) from error
-    except (Retryable, Misconfigured) as error:
-        await _back(work, lease, reply, ReplyState.PENDING, error.message)
+    except Misconfigured as error:
+        await _stop(work, lease, reply, ReplyState.PENDING, error)
+        raise Retryable(error.code, error.message, after=STOPPED_SECONDS) from error
+    except Retryable as error:
+        await _back(work, lease, reply, ReplyState.PENDING, error=error.message)
         raise
+    except Moot as error:
+        await _ended(work, lease, reply, ReplyState.MOOT, error=error.message)
+        return
     except Rejected as error:
-        async with work.finishing(lease, "replies.record") as tx:
-            await move(tx, reply, ReplyState.DEAD, table=TRANSITIONS, error=error.message)
+        await _ended(work, lease, reply, ReplyState.DEAD, repair=Kind.REFUSED, error=error.message)
         return
     crash.reach("ticket.write:after")
-    await _delivered(work, lease, reply, vendor_id)
+    await _ended(work, lease, reply, ReplyState.DELIVERED, vendor_id=vendor_id)
 
 
-async def _delivered(work: UnitOfWork, lease: Lease, reply: Reply, vendor_id: str) -> None:
-    async with work.finishing(lease, "replies.record") as tx:
-        now = clock.from_ms(await tx.now_ms())
-        await move(
+async def _stop(work: UnitOfWork, lease: Lease, reply: Reply, state: ReplyState, error: HubError) -> None:
+    """Our credentials are refused: the whole connector holds back until it is mended. No attempt is burnt."""
+    async with work.fenced(lease, "replies.record") as tx:
+        attempts = max(0, reply.attempts - 1)
+        if reply.state != state:
+            await move(tx, reply, state, table=TRANSITIONS, error=error.message, attempts=attempts)
+        await needed(
             tx,
-            reply,
-            ReplyState.DELIVERED,
-            table=TRANSITIONS,
-            vendor_id=vendor_id,
-            delivered_at=now,
-            error=None,
+            subject_of(reply.connector),
+            Kind.CREDENTIALS,
+            f"{error.message} Mend them, then run `hub connectors resume {reply.connector}`.",
         )
 
 
-async def _back(work: UnitOfWork, lease: Lease, reply: Reply, state: ReplyState, error: str) -> None:
+async def _ended(
+    work: UnitOfWork,
+    lease: Lease,
+    reply: Reply,
+    state: ReplyState,
+    *,
+    repair: Kind | None = None,
+    error: str | None = None,
+    **values: Any,
+) -> None:
+    async with work.finishing(lease, "replies.record") as tx:
+        if state == ReplyState.DELIVERED:
+            values["delivered_at"] = clock.from_ms(await tx.now_ms())
+        await _over(tx, reply, state, error=error, **values)
+        if repair is not None:
+            message = f"Reply {reply.id} into ticket {reply.ticket_id}: {error}"
+            await needed(tx, subject_of(reply.connector), repair, message)
+
+
+async def _over(tx: Transaction, reply: Reply, state: ReplyState, **values: Any) -> None:
+    """This reply is through, one way or the other: the task's next one may go."""
+    await move(tx, reply, state, table=TRANSITIONS, **values)
+    following = await tx.session.scalar(
+        select(Reply.id)
+        .where(
+            Reply.task_id == reply.task_id,
+            Reply.position > reply.position,
+            Reply.state == ReplyState.PENDING,
+        )
+        .order_by(Reply.position)
+        .limit(1)
+    )
+    if following is not None:
+        tx.emit("reply.send", following, queue="outside")
+
+
+async def _back(work: UnitOfWork, lease: Lease, reply: Reply, state: ReplyState, *, error: str) -> None:
     async with work.fenced(lease, "replies.record") as tx:
         await move(tx, reply, state, table=TRANSITIONS, error=error)

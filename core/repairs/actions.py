@@ -1,0 +1,77 @@
+"""Opens and closes repair items. Called wherever something stops until a person mends it."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select, update
+
+from core import clock, ids
+from core.db.unit_of_work import Transaction
+from core.errors import NotFound
+from core.repairs.tables import Repair
+
+log = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """How a thing is broken. STOPPING kinds hold back what the subject would send."""
+
+    CREDENTIALS = "credentials"  # the vendor refuses our token or our rights
+    LOOP = "loop"  # a ticket keeps asking: its connector only records until somebody has looked
+    UNREADABLE = "unreadable"  # a doubtful write that we cannot look up: a person looks into the ticket
+    REFUSED = "refused"  # the vendor refuses one write for good; the reply is a dead letter
+    QUARANTINE = "quarantine"  # deliveries that no secret verifies
+    CONFIGURATION = "configuration"  # a file that was changed cannot be loaded; the former one stays in use
+    SUBSCRIPTION = "subscription"  # the vendor has switched our webhook off
+
+
+STOPPING = frozenset({Kind.CREDENTIALS})
+
+
+async def needed(tx: Transaction, subject: str, kind: Kind, message: str) -> None:
+    """Open an item, or count one that is open already. Says it in the log once, when it opens."""
+    now = clock.from_ms(await tx.now_ms())
+    known: Any = await tx.session.execute(
+        update(Repair)
+        .where(Repair.subject == subject, Repair.kind == str(kind), Repair.closed_at.is_(None))
+        .values(seen_at=now, times=Repair.times + 1, message=message[:2_000])
+        .execution_options(synchronize_session=False)
+    )
+    if known.rowcount:
+        return
+    item = Repair(
+        id=ids.new("fix"),
+        subject=subject,
+        kind=str(kind),
+        message=message[:2_000],
+        opened_at=now,
+        seen_at=now,
+        times=1,
+    )
+    async with tx.session.begin_nested():
+        tx.session.add(item)
+    log.error("repair needed: %s (%s): %s", subject, kind, message)
+
+
+async def mended(tx: Transaction, subject: str, *kinds: Kind, actor: str) -> int:
+    """Close the open items of the subject, of these kinds or of all; how many there were."""
+    statement = update(Repair).where(Repair.subject == subject, Repair.closed_at.is_(None))
+    if kinds:
+        statement = statement.where(Repair.kind.in_([str(kind) for kind in kinds]))
+    closed: Any = await tx.session.execute(
+        statement.values(closed_at=clock.from_ms(await tx.now_ms()), closed_by=actor).execution_options(
+            synchronize_session=False
+        )
+    )
+    return int(closed.rowcount)
+
+
+async def close(tx: Transaction, repair_id: str, *, actor: str) -> None:
+    """Close one item by hand. Raises NotFound."""
+    found = await tx.session.scalar(select(Repair).where(Repair.id == repair_id, Repair.closed_at.is_(None)))
+    if found is None:
+        raise NotFound("repair_not_found", f"There is no open repair item {repair_id}")
+    found.closed_at, found.closed_by = clock.from_ms(await tx.now_ms()), actor
