@@ -117,6 +117,68 @@ def epoch(value: object) -> int | None:
     return clock.to_ms(moment) // 1000 if moment else None
 
 
+def seconds_between(start: object, end: object, margin: int | float = 0) -> int | None:
+    """Whole seconds from the one moment to the other, less a margin; null when either is no time. Negative when the
+    end has passed."""
+    first, last = moment_of(start), moment_of(end)
+    if first is None or last is None:
+        return None
+    return (clock.to_ms(last) - clock.to_ms(first)) // 1000 - int(margin)
+
+
+# What a value of each `data_type` of Fin's attributes is (developers.intercom.com, Procedure HITL notification object).
+_HITL_TYPES: dict[str, dict[str, Any]] = {
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string", "minLength": 1, "maxLength": 10_000},
+    "integer": {"type": "integer"},
+    "decimal": {"type": "number"},
+    "number": {"type": "number"},
+    "float": {"type": "number"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "date": {"type": "string", "format": "date"},
+}
+MAX_HITL_ATTRIBUTES = 100
+
+
+def hitl_schema(attributes: object) -> dict[str, Any] | None:
+    """The answer's JSON Schema for a Fin procedure's `attributes_to_collect`: one required property for each, named by
+    its identifier and titled by its label; a list becomes the ids of its options under their labels. An unknown type is
+    text. Null when there is nothing to collect."""
+    listed = cast("list[object]", attributes) if isinstance(attributes, list) else []
+    properties: dict[str, dict[str, Any]] = {}
+    for one in listed[:MAX_HITL_ATTRIBUTES]:
+        attribute = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
+        identifier = attribute.get("identifier")
+        if isinstance(identifier, str) and identifier:
+            title = text_of(attribute.get("label") or attribute.get("name"))
+            properties[identifier] = {
+                **({"title": truncate(title, 200)} if title else {}),
+                **(
+                    _options(attribute.get("options"))
+                    or _HITL_TYPES.get(text_of(attribute.get("data_type")), _HITL_TYPES["string"])
+                ),
+            }
+    if not properties:
+        return None
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _options(options: object) -> dict[str, Any]:
+    listed = cast("list[object]", options) if isinstance(options, list) else []
+    found = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
+    titles = {
+        text_of(one["id"]): truncate(one.get("label") or one["id"], 200) for one in found if one.get("id")
+    }
+    if not titles:
+        return {}
+    return {"type": "string", "enum": list(titles), "x-hub-enum-titles": list(titles.values())}
+
+
 def money(value: object, currency: str) -> str | None:
     """`12.50 USD` with the places of the currency, half to even; null when the value is no number."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
@@ -156,3 +218,13 @@ class HubFunctions(_Base):
     @_signature({"types": []}, {"types": ["string"]})
     def _func_money(self, value: object, currency: str) -> str | None:
         return money(value, currency)
+
+    @_signature({"types": []}, {"types": [], "variadic": True})
+    def _func_seconds_between(self, start: object, *rest: object) -> int | None:
+        """`seconds_between(start, end)` or `seconds_between(start, end, margin)`."""
+        margin = rest[1] if len(rest) > 1 else 0
+        return seconds_between(start, rest[0], margin if isinstance(margin, (int, float)) else 0)
+
+    @_signature({"types": []})
+    def _func_hitl_schema(self, attributes: object) -> dict[str, Any] | None:
+        return hitl_schema(attributes)

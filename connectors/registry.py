@@ -9,6 +9,7 @@ from connectors.expressions import nearest
 from core.errors import Misconfigured
 
 CONNECTORS: dict[str, str] = {
+    "intercom": "connectors.intercom:CONNECTOR",
     "pagerduty": "connectors.pagerduty:CONNECTOR",
 }
 
