@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 Kind = Literal["emails", "phones", "cards"]
@@ -63,11 +63,18 @@ class Redactor:
         return placeholder
 
 
-def restore(text: str, found: dict[str, str]) -> str:
-    """The text with its placeholders turned back."""
-    for placeholder, value in found.items():
-        text = text.replace(placeholder, value)
-    return text
+def restored(value: Any, found: Mapping[str, str]) -> Any:
+    """The JSON-shaped value with every placeholder in its texts turned back."""
+    if isinstance(value, str):
+        for placeholder, text in found.items():
+            value = value.replace(placeholder, text)
+        return value
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {key: restored(member, found) for key, member in members.items()}
+    if isinstance(value, list):
+        return [restored(member, found) for member in cast("list[Any]", value)]
+    return value
 
 
 def _luhn(text: str) -> bool:

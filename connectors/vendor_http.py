@@ -15,6 +15,23 @@ TIMEOUT = httpx.Timeout(10.0, connect=3.0, pool=7.0)  # seconds; `pool` is the w
 MAX_ANSWER = 8 * 1024 * 1024  # bytes; a conversation of 500 parts is 1 to 2 MB
 
 
+class VendorHttp:
+    """The one client of a process, made when somebody first asks for it: a hub without such connectors never pays for
+    it."""
+
+    def __init__(self) -> None:
+        self._client: httpx.AsyncClient | None = None
+
+    def client(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = new_client()
+        return self._client
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
+
 def new_client() -> httpx.AsyncClient:
     """No redirects (a vendor's API host is fixed), no cookies (they pin a ServiceNow session to one node), nothing
     from the environment (a proxy or netrc there would see the tokens)."""

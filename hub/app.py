@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, cast
@@ -15,6 +16,7 @@ from hub.api.health import SchemaCheck
 from hub.api.waiting import TaskWatch
 from hub.auth import KeyCache, person, visitor
 from hub.demo import proxy
+from hub.inbound_cold import Quarantine
 from hub.middleware import complete_headers, log_context
 from hub.ratelimit import RateLimit
 from hub.services import Services
@@ -31,6 +33,15 @@ def create_app(services: Services) -> Litestar:
     async def long_polls(_: Litestar) -> AsyncGenerator[None]:
         yield
         await watch.close()
+
+    @contextlib.asynccontextmanager
+    async def connector_files(_: Litestar) -> AsyncGenerator[None]:
+        if services.watch_connectors is None:
+            yield
+            return
+        watching = asyncio.create_task(services.watch_connectors())
+        yield
+        watching.cancel()
 
     return Litestar(
         route_handlers=[
@@ -50,12 +61,13 @@ def create_app(services: Services) -> Litestar:
                 "keys": KeyCache(services.work),
                 "rate_limit": RateLimit(services.settings.rate_limit_per_minute),
                 "watch": watch,
+                "quarantine": Quarantine(services.work),
             }
         ),
         middleware=[log_context],
         before_send=[complete_headers],
         exception_handlers=cast("Any", problems.HANDLERS),
-        lifespan=[long_polls, *([proxy.lifespan] if proxy.enabled() else [])],
+        lifespan=[long_polls, connector_files, *([proxy.lifespan] if proxy.enabled() else [])],
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,  # `/schema/openapi.json` is the published contract and our additions: hub/api/schema.py
         logging_config=None,

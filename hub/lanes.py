@@ -3,6 +3,8 @@ Implements the protocols of `hub/services.py`; built by `hub/wiring.py`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from connectors.http import OutboundHttp
@@ -37,16 +39,17 @@ class CreationLane:
 
 
 class IntakeLane:
-    """Stores verified deliveries, many waiting ones in one transaction."""
+    """Stores verified deliveries, those of many waiting requests in one transaction."""
 
     def __init__(self, work: UnitOfWork):
-        async def write(items: list[Received]) -> list[bool]:
-            return await receive_at_once(work, items)
+        async def write(items: list[list[Received]]) -> list[list[bool]]:
+            stored = iter(await receive_at_once(work, [one for item in items for one in item]))
+            return [[next(stored) for _ in item] for item in items]
 
         self._lane = GroupCommit(write)
 
-    async def receive(self, connector_id: str, delivery: InboundDelivery) -> bool:
-        return await self._lane.submit(Received(connector_id, delivery))
+    async def receive(self, connector_id: str, deliveries: Sequence[InboundDelivery]) -> list[bool]:
+        return await self._lane.submit([Received(connector_id, one) for one in deliveries])
 
 
 class CallbackTester:

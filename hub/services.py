@@ -3,7 +3,7 @@ handed to handlers by `hub/app.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,12 +25,15 @@ from core.tasks.types import TaskTypes
 
 class WebSettings(Protocol):
     """What the web application reads of the hub's settings. `public_url` has no slash at its end; a limit of 0
-    switches rate limiting off."""
+    switches rate limiting off; `client_ip_header` is the trusted proxy's header with the peer's address, empty without
+    a proxy."""
 
     @property
     def public_url(self) -> str: ...
     @property
     def rate_limit_per_minute(self) -> int: ...
+    @property
+    def client_ip_header(self) -> str: ...
 
 
 class LoadedConnector(Protocol):
@@ -53,8 +56,9 @@ class Creator(Protocol):
 class Intake(Protocol):
     """Stores verified deliveries, many waiting ones in one transaction."""
 
-    async def receive(self, connector_id: str, delivery: InboundDelivery) -> bool:
-        """True when it is on disk and new, False when it had been there before. Raises Unavailable."""
+    async def receive(self, connector_id: str, deliveries: Sequence[InboundDelivery]) -> list[bool]:
+        """For each of one request: True when it is on disk and new, False when it had been there before. All of them
+        are stored, or none. Raises Unavailable."""
         ...
 
 
@@ -70,6 +74,7 @@ class Callbacks(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
     """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
+    `watch_connectors` reads changed connector files until it is cancelled.
     `wallets` is there only while the sandbox rail is on."""
 
     settings: WebSettings
@@ -87,4 +92,5 @@ class Services:
     intake: Intake
     callbacks: Callbacks
     queue_answers: Callable[[], Awaitable[bool]]
+    watch_connectors: Callable[[], Coroutine[Any, Any, None]] | None = None
     wallets: SandboxWallets | None = None

@@ -12,11 +12,13 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`public_url` is how browsers and vendors reach the hub; empty means http://host:port."""
+    """`public_url` is how browsers and vendors reach the hub; empty means http://host:port. `client_ip_header` names
+    the header in which a proxy in front puts the peer's address (its last value counts); empty: there is no proxy."""
 
     host: str = "127.0.0.1"
     port: Port = 8000
     public_url: str = ""
+    client_ip_header: str = ""
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def rate_limit_per_minute(self) -> int:
         return self.limits.requests_per_minute
+
+    @property
+    def client_ip_header(self) -> str:
+        return self.server.client_ip_header.lower()
 
     @property
     def public_url(self) -> str:

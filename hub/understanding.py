@@ -1,5 +1,5 @@
 """What the hub knows of a configured connector when it reads a delivery or writes into a ticket: whose it is, what a
-task of it looks like, how its answers go back. Used by the intake and reply jobs."""
+task of it looks like, how its answers go back. Used by the intake, reply and reconcile jobs and by the command line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -14,48 +15,49 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.config import ConnectorConfig
 from connectors.connector import Tools
-from connectors.outbound import notes
-from connectors.threads import Threads
+from connectors.outbound import actions
+from connectors.redaction import restored
 from core import clock
 from core.access import organisations
+from core.access.sealing import Sealer
 from core.billing.plans import Plans
 from core.db.base import to_json
 from core.errors import Misconfigured
 from core.forms.profile import check
-from core.intake.actions import Understanding
-from core.intake.envelope import Escalation
+from core.intake.envelope import Escalation, Wanted
+from core.intake.process import Understanding
 from core.money import Currency
 from core.replies.actions import Delivery
+from core.replies.compose import Ending, Plan
 from core.tasks.model import Environment, NewTask, RiskTier, Source
-from core.tasks.tables import Task
 from core.tasks.types import Price, TaskTypes
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
+OUTCOMES = ("verified", "failed", "expired")  # a cancelled task leaves nothing in the ticket
 
 
 class Connectors:
-    """The configured connectors, by id, as jobs need them."""
+    """The configured connectors, by id, as jobs need them. `configs` may change between two calls; what is built from
+    an entry (its writer, its pace) lives as long as that entry is in use."""
 
     def __init__(
-        self, configs: Mapping[str, ConnectorConfig], types: TaskTypes, plans: Plans, threads: Threads
+        self,
+        configs: Mapping[str, ConnectorConfig],
+        types: TaskTypes,
+        plans: Plans,
+        tools: Tools,
+        sealer: Sealer,
     ):
         self._configs = configs
         self._types = types
         self._plans = plans
-        self._deliveries = {
-            name: Delivery(
-                writer=config.connector.writer(config.settings, Tools(threads=threads)),
-                max_attempts=config.settings.delivery.max_attempts,
-                max_age_seconds=config.settings.delivery.max_age_seconds,
-                wait_seconds=_pace(config.settings.delivery.rate.per_minute),
-                live=config.settings.mode == "live",
-            )
-            for name, config in configs.items()
-        }
+        self._tools = tools
+        self._sealer = sealer
+        self._deliveries: dict[str, tuple[ConnectorConfig, Delivery]] = {}
 
     async def understand(self, session: AsyncSession, connector_id: str) -> Understanding:
         """Raises Misconfigured when the connector's file, or its organisation, is gone."""
-        config = self._config(connector_id)
+        config = self.config(connector_id)
         settings = config.settings
         organisation = await organisations.by_name(session, settings.organisation)
         if organisation is None:
@@ -65,35 +67,65 @@ class Connectors:
                 f"make it with `hub organisations create {settings.organisation}`",
             )
 
+        async def fetch(wanted: Wanted) -> dict[str, Any]:
+            if config.connector.enricher is None:
+                raise Misconfigured("no_context", f"{settings.connector} fetches no context")
+            return await config.connector.enricher(settings, self._tools).fetch(wanted)
+
         return Understanding(
-            normalize=lambda delivery: config.connector.normalize(
-                settings, delivery, settings.inbound.routes
+            normalize=lambda delivery, context: config.connector.normalize(
+                settings, delivery, settings.inbound.routes, context
             ),
-            new_task=lambda escalation: self._new_task(config, organisation.id, escalation),
+            fetch=fetch,
+            new_task=lambda escalation: self.new_task(config, organisation.id, escalation),
             plan=self._plans.get(organisation.plan),
             most_per_hour=settings.loop_guard.max_tasks_per_key_per_hour,
+            seal=lambda found: self._sealer.seal(to_json(dict(found))),
         )
 
     def delivery(self, connector_id: str) -> Delivery:
         """How this connector writes into its tickets. Raises Misconfigured when its file is gone."""
-        self._config(connector_id)
-        return self._deliveries[connector_id]
+        config = self.config(connector_id)
+        known = self._deliveries.get(connector_id)
+        if known is None or known[0] is not config:
+            known = self._deliveries[connector_id] = (config, self._delivery(config))
+        return known[1]
 
-    def notes(self, task: Task, context: dict[str, Any]) -> list[str]:
-        """The notes that the connector's file wants for this outcome; a cancelled task leaves none."""
-        if task.connector is None or task.connector not in self._configs:
-            return []
-        if task.status not in ("verified", "failed", "expired"):
-            return []
-        return notes(self._config(task.connector).settings, task.status, context)
+    def _delivery(self, config: ConnectorConfig) -> Delivery:
+        settings = config.settings
+        pace = _pace(settings.delivery.rate.per_minute)
+        return Delivery(
+            writer=config.connector.writer(settings, self._tools),
+            max_attempts=settings.delivery.max_attempts,
+            max_age_seconds=settings.delivery.max_age_seconds,
+            wait_seconds=lambda: self._tools.pauses.wait(settings.id) or pace(),
+            mode=settings.mode,
+        )
 
-    def _config(self, connector_id: str) -> ConnectorConfig:
+    def plan(self, ending: Ending) -> Plan:
+        """The writes that the connector's file wants for this outcome. Raises Misconfigured when a template fails."""
+        config = self._configs.get(ending.connector)
+        if config is None or ending.outcome not in OUTCOMES:
+            return Plan()
+        context = ending.context
+        if ending.redacted is not None:
+            found = msgspec.json.decode(self._sealer.unseal(ending.redacted), type=dict[str, str])
+            context = {**context, "result": restored(context["result"], found)}
+        wanted = actions(config.settings, ending.outcome, ending.route, context)
+        writes = (
+            ((tuple(wanted),) if wanted else ()) if config.connector.bundles else tuple((a,) for a in wanted)
+        )
+        return Plan(writes=writes, marker=config.settings.loop_guard.marker)
+
+    def config(self, connector_id: str) -> ConnectorConfig:
+        """Raises Misconfigured when no file has this id."""
         try:
             return self._configs[connector_id]
         except KeyError:
             raise Misconfigured("unknown_connector", f"No connector {connector_id!r} is configured") from None
 
-    def _new_task(self, config: ConnectorConfig, organisation_id: str, escalation: Escalation) -> NewTask:
+    def new_task(self, config: ConnectorConfig, organisation_id: str, escalation: Escalation) -> NewTask:
+        """The request that an escalation makes, with the checks that the API makes. Raises Misconfigured, Invalid."""
         fields = dict(escalation.task)
         kind = self._types.get(fields["task_type"])
         price = kind.payout
@@ -107,7 +139,7 @@ class Connectors:
         payload = dict(fields["payload"])
         if "title" in fields:
             payload.setdefault("title", fields["title"])
-        schema = kind.output_schema or ANY_OBJECT
+        schema = fields.get("output_schema") or kind.output_schema or ANY_OBJECT
         check(schema)
         name = f"{config.settings.id}:{escalation.ticket.id}:{escalation.key}"
         return NewTask(

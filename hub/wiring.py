@@ -11,41 +11,50 @@ from pathlib import Path
 import msgspec
 
 from connectors.config import ConnectorConfig
+from connectors.connector import Tools
 from connectors.http import OutboundHttp
+from connectors.pauses import Pauses
 from connectors.rails import RAILS, RailConfig
 from connectors.rails.lightning_address import LightningAddresses
 from connectors.rails.sandbox import FILE_NAME as SANDBOX_FILE
 from connectors.rails.sandbox_wallets import SandboxWallets
 from connectors.target_guard import parse_allow
 from connectors.threads import Threads
+from connectors.vendor_http import VendorHttp
 from core.access.sealing import Sealer, new_key
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
 from core.payouts.rail import Rail
 from core.payouts.rates import Rate, fixed, for_rail
+from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
 from hub import config_files
+from hub.connector_book import ConnectorBook
 from hub.embedded import valkey
+from hub.jobs import reconcile
 from hub.jobs.queue import Queue
 from hub.lanes import CallbackTester, CreationLane, IntakeLane
 from hub.services import Services
 from hub.settings import Settings
+from hub.understanding import Connectors
 
 _LNURL_BYTES = 262_144  # LUD-06 metadata may carry a picture
 _LNURL_SECONDS = 10.0
 
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
-    """The services of the web application, and what only the workers need beside them."""
+    """The services of the web application, and what only the workers need beside them. `book` holds the connector files
+    as they are now, `connectors` what is built from them, `tools` what they are lent."""
 
     services: Services
     settings: Settings
     queue: Queue
     queue_url: str
-    threads: Threads
     policy: Policy
-    configs: dict[str, ConnectorConfig]
+    book: ConnectorBook
+    tools: Tools
+    connectors: Connectors
 
 
 def queue_url(settings: Settings) -> str:
@@ -60,7 +69,7 @@ async def wire(
     """Everything open; closed again at the end. Raises Misconfigured before anything is opened."""
     values = os.environ if environ is None else environ
     types, plans = config_files.task_types(directory), config_files.plans(directory)
-    configs = _connectors(directory, values)
+    book = ConnectorBook(directory, lambda: _connectors(directory, values))
     policy = config_files.policy(directory)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = _rails(settings)
@@ -69,7 +78,8 @@ async def wire(
     domains = settings.rails.address_domains
     database = Database(settings.database_url, pool_size=settings.database.pool_size)
     queue = Queue(queue_url(settings))
-    threads = Threads()
+    threads, vendor_http = Threads(), VendorHttp()
+    tools = Tools(threads=threads, http=vendor_http.client, pauses=Pauses())
     work = UnitOfWork(database, queue.nudge)
     outbound = OutboundHttp(
         allow=parse_allow([*settings.targets.allow, *map(_host_and_port, domains.values())]),
@@ -84,7 +94,7 @@ async def wire(
                 types=types,
                 plans=plans,
                 rate=lambda: rate,
-                connectors=configs,
+                connectors=book,
                 sealer=sealer,
                 outbound=outbound,
                 rails=rails,
@@ -97,6 +107,7 @@ async def wire(
                 intake=IntakeLane(work),
                 callbacks=CallbackTester(work, outbound, sealer),
                 queue_answers=queue.ping,
+                watch_connectors=lambda: _watch(work, book),
                 wallets=SandboxWallets(settings.folder / SANDBOX_FILE) if "sandbox" in rails else None,
             )
             yield Wiring(
@@ -104,14 +115,32 @@ async def wire(
                 settings=settings,
                 queue=queue,
                 queue_url=queue_url(settings),
-                threads=threads,
                 policy=policy,
-                configs=configs,
+                book=book,
+                tools=tools,
+                connectors=Connectors(book, types, plans, tools, sealer),
             )
     finally:
         await queue.close()
         threads.close()
+        await vendor_http.close()
         await database.close()
+
+
+async def _watch(work: UnitOfWork, book: ConnectorBook) -> None:
+    """Reads changed connector files until cancelled; what cannot be loaded becomes a repair item."""
+
+    async def changed() -> None:
+        await reconcile.schedule(work, book)
+        async with work.begin("connectors.reloaded") as tx:
+            await mended(tx, "connectors", Kind.CONFIGURATION, actor="hub")
+
+    async def broken(error: Misconfigured) -> None:
+        async with work.begin("connectors.broken") as tx:
+            await needed(tx, "connectors", Kind.CONFIGURATION, error.message)
+
+    await reconcile.schedule(work, book)
+    await book.watch(changed, broken)
 
 
 def own_key(folder: Path) -> str:

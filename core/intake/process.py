@@ -23,6 +23,7 @@ from core.intake.states import TRANSITIONS, InboundState
 from core.intake.tables import InboundEvent, TaskMessage, TaskSource
 from core.outbox.rows import Lease
 from core.repairs.actions import Kind, needed
+from core.repairs.queries import stopped
 from core.routing.endings import cancel
 from core.tasks.creation import create_many, prepare
 from core.tasks.model import NewTask
@@ -80,6 +81,11 @@ async def process(
 
 async def _fetched(work: UnitOfWork, lease: Lease, needs: _WantsContext) -> dict[str, Any] | None:
     """What the vendor has to say; None when it refuses for good, which the delivery then keeps. Raises Retryable."""
+    async with work.read() as session:
+        repair = await stopped(session, f"connector:{needs.connector}")
+    if repair is not None:
+        message = f"Connector {needs.connector} is stopped ({repair.id}): {repair.message}"
+        raise Retryable("connector_stopped", message, after=STOPPED_SECONDS)
     try:
         return await needs.known.fetch(needs.wanted)
     except Misconfigured as error:

@@ -34,7 +34,11 @@ def command(queue: str) -> None:
                 )
                 for name in WORKERS[queue]
             }
+            watch = wiring.services.watch_connectors
+            watching = asyncio.create_task(watch()) if watch else None
             await work_forever(wiring.queue_url, wiring.services.work, runners)
+            if watching:
+                watching.cancel()
 
     setproctitle(f"hub work {queue}")
     asyncio.run(act())

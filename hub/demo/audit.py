@@ -69,7 +69,7 @@ async def audit(wiring: Wiring) -> list[str]:
 
 async def _note_problems(wiring: Wiring, reply: Reply) -> list[str]:
     """One note with our marker on the incident, no more and no less."""
-    settings = wiring.configs[reply.connector].settings
+    settings = wiring.book[reply.connector].settings
     secret = cast("PagerDutySettings", settings).auth.api_token.entries[0].secret.reveal()
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Token token={secret}"}) as http,

@@ -8,25 +8,25 @@ from typing import Any
 
 from core.billing import actions as billing
 from core.callbacks import actions as callbacks
-from core.intake import actions as intake
+from core.intake import process as intake
 from core.outbox.rows import Lease
 from core.payouts import actions as payouts
 from core.payouts.limits import PayoutLimits
 from core.replies import actions as replies
+from core.replies import compose as composing
 from core.routing import actions as routing
 from core.routing import sla
 from core.secret import Secret
 from core.verification import actions as verification
-from hub.jobs import upkeep
+from hub.jobs import reconcile, upkeep
 from hub.jobs.run import Handler
-from hub.understanding import Connectors
 from hub.wiring import Wiring
 
 
 def topics(wiring: Wiring) -> Mapping[str, Handler]:
     """Topic -> handler. A handler ends its job itself (`finishing`), in the transaction of its last effect."""
     s = wiring.services
-    connectors = Connectors(wiring.configs, s.types, s.plans, wiring.threads)
+    connectors = wiring.connectors
     limits = PayoutLimits.from_sats(wiring.settings.payouts)
 
     def unseal(sealed: str) -> Secret:
@@ -49,6 +49,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "inbound.received": lambda lease: intake.process(
             s.work, lease, connectors.understand, s.types, lambda: s.rate().usd_per_btc
         ),
+        "connector.reconcile": lambda lease: reconcile.run(s.work, lease, wiring.book, wiring.tools),
         # to a person
         "task.posted": local(
             "routing.offer", lambda tx, lease: routing.offer(tx, lease.subject, s.types, wiring.policy)
@@ -65,7 +66,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
             lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),
         ),
         # back out
-        "task.ended": lambda lease: replies.compose(s.work, lease, connectors.notes),
+        "task.ended": lambda lease: composing.compose(s.work, lease, connectors.plan),
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.access import sessions
 from core.db.unit_of_work import UnitOfWork
+from core.intake import quarantine
 from core.outbox import upkeep
 from core.outbox.rows import Lease
 from core.tasks.forget import forget_answers
@@ -13,6 +14,7 @@ async def run(work: UnitOfWork, lease: Lease) -> None:
     async with work.fenced(lease, "upkeep.purge") as tx:
         await forget_answers(tx)
         await sessions.purge(tx)
+        await quarantine.forget_old(tx)
     gone = upkeep.BATCH
     while gone == upkeep.BATCH:
         async with work.fenced(lease, "upkeep.purge") as tx:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from core import clock
+from core.db.base import to_json
 from core.money import MSAT_PER_SAT
 from core.payouts.tables import Payout, PayoutAttempt
 from core.routing.tables import Assignment
@@ -243,8 +244,14 @@ def _replies(trail: Trail) -> Iterator[Entry]:
                 written=clock.iso(row.created_at),
                 error=row.error,
             ),
-            body=row.text,
+            body="\n".join(_said(one) for one in row.actions),
         )
+
+
+def _said(action: dict[str, Any]) -> str:
+    """`note: the text`, or the action's fields as JSON."""
+    body = action["body"]
+    return f"{action['kind']}: {body if isinstance(body, str) else to_json(body)}"
 
 
 def _callbacks(trail: Trail) -> Iterator[Entry]:

@@ -22,6 +22,10 @@ MEANINGS: dict[str, str] = {
     "Server.host": "address to listen on",
     "Server.port": "TCP port to listen on",
     "Server.public_url": "how browsers and vendors reach the hub, without a slash at its end; empty: http://host:port",
+    "Server.client_ip_header": (
+        "header in which the proxy in front puts the peer's address, such as `X-Forwarded-For` (its last value "
+        "counts); empty: no proxy, the connection's own address counts"
+    ),
     "DatabaseSettings.url": "`postgresql://user:password@host/name`; empty: SQLite in `data_dir`",
     "DatabaseSettings.pool_size": "connections that one process keeps open",
     "QueueSettings.url": "`redis://host:6379/0` of a Redis or Valkey; empty: a Valkey of our own in `data_dir`",

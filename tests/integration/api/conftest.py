@@ -40,6 +40,7 @@ BASE = "http://hub.test"
 class WebSettings(msgspec.Struct, kw_only=True):
     public_url: str = BASE
     rate_limit_per_minute: int = 0
+    client_ip_header: str = ""
 
 
 class Tenant(msgspec.Struct, kw_only=True):
