@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -18,11 +17,8 @@ READY_SECONDS = 60.0
 
 
 def child(name: str, *arguments: str) -> Child:
-    """One of our own commands as a process. Two malloc arenas: glibc's eight for each core keep what threads once used."""
-    env = {
-        "HUB_LOG": "human" if sys.stderr.isatty() else "json",
-        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
-    }
+    """One of our own commands as a process."""
+    env = {"HUB_LOG": "human" if sys.stderr.isatty() else "json"}
     return Child(name=name, argv=(sys.executable, "-m", "hub", *arguments), env=env)
 
 
