@@ -65,7 +65,7 @@ async def _run(began: float, until_paid: int | None, every: float, speed: float,
 
     code = await stack.keep(
         settings,
-        stack.child("prepare", "demo-prepare", "--every", str(every), "--speed", str(speed)),
+        stack.child("prepare", "prepare", "--every", str(every), "--speed", str(speed)),
         [*stack.children(), stack.child("simulator", "simulate", str(plan_file(folder)))],
         ready,
     )

@@ -1,4 +1,4 @@
-"""What `hub demo-prepare` has made and hands to `hub demo` in a private file: what the banner shows. Light on purpose: the
+"""What `hub prepare` has made and hands to `hub demo` in a private file: what the banner shows. Light on purpose: the
 reader is the process that keeps the demo alive and does nothing else."""
 
 from __future__ import annotations

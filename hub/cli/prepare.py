@@ -1,4 +1,4 @@
-"""`hub demo-prepare`: what `hub demo` does to the database before its processes start: schema, people, the simulator's
+"""`hub prepare`: what `hub demo` does to the database before its processes start: schema, people, the simulator's
 plan. In a process of its own, so that the one which keeps the demo alive stays small."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hub.settings_file import load_settings
 from hub.wiring import wire
 
 
-@click.command("demo-prepare", hidden=True)
+@click.command("prepare", hidden=True)
 @click.option("--every", type=float, required=True)
 @click.option("--speed", type=float, required=True)
 def command(every: float, speed: float) -> None:
