@@ -11,10 +11,12 @@ help: ## Show this help
 
 install: .venv/installed ## Install everything into .venv
 
+# Byte code is written here, for where PYTHONDONTWRITEBYTECODE is set every process of every start would compile all it imports.
 .venv/installed: pyproject.toml uv.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install -q uv
-	$(BIN)/uv sync --locked --quiet
+	$(BIN)/uv sync --locked --quiet --compile-bytecode
+	$(BIN)/python -m compileall -q core connectors hub
 	@touch $@
 
 up: install ## Install, migrate, start everything with a seeded demo on http://127.0.0.1:8000

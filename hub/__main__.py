@@ -15,6 +15,7 @@ _COMMANDS = {
     "demo": ("hub.cli.demo", "The same with simulated people, PagerDuty and test money"),
     "serve": ("hub.cli.serve", "The web process alone"),
     "work": ("hub.cli.work", "One worker process (--queue default|money)"),
+    "prepare": ("hub.cli.prepare", "What the demo does to its database before it starts"),
     "simulate": ("hub.cli.simulate", "The simulator process of the demo"),
     "migrate": ("hub.cli.migrate", "Bring the database to this version's schema"),
     "check": ("hub.cli.check", "Read every configuration file and say what is wrong"),

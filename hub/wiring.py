@@ -4,6 +4,7 @@ work with. The only global assembly; called by `hub serve`, `hub work`, the comm
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 
 from connectors.config import ConnectorConfig
 from connectors.connector import Tools
+from connectors.form import is_loopback
 from connectors.http import OutboundHttp
 from connectors.pauses import Pauses
 from connectors.rails import RAILS, RailConfig
@@ -147,20 +149,27 @@ def own_key(folder: Path) -> str:
     """The key that seals secrets when the operator gave none: made once, readable by us alone."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "secret.key"
-    if not path.exists():
-        with contextlib.suppress(FileExistsError):
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
+    if not path.exists() or not path.stat().st_size:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # web and workers start at once; one makes it
+            if not file.read():
                 file.write(new_key())
     return path.read_text().strip()
 
 
 def _connectors(directory: Path, environ: Mapping[str, str]) -> dict[str, ConnectorConfig]:
-    """The configured connectors. `hub demo` says by HUB_SIMULATOR_URL where its simulated vendors answer."""
+    """The configured connectors. `hub demo` says by HUB_SIMULATOR_URL where its simulated vendors answer;
+    loopback only, as for the `test_base_url` that it replaces."""
     configs = config_files.connectors(directory, environ)
     simulator = environ.get("HUB_SIMULATOR_URL")
     if not simulator:
         return configs
+    if not is_loopback(simulator):
+        raise Misconfigured(
+            "simulator_url",
+            f"HUB_SIMULATOR_URL is {simulator!r}; it must be http://127.0.0.1:PORT (or another loopback address), "
+            "for it takes the place of vendors and is sent their tokens. `hub demo` sets it itself: unset it",
+        )
     return {
         name: msgspec.structs.replace(
             config,

@@ -1,17 +1,14 @@
-"""Brings a database to the newest schema, or tells whether it is there. Called by `hub migrate`, `hub up`, `/readyz`
-and the tests."""
+"""Brings a database to the newest schema. Called by `hub migrate`, `hub up`, `hub demo` and the tests; the only file that
+imports Alembic."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from core.db.engine import Database
+from core.db.revision import MIGRATIONS
 from core.db.unit_of_work import away
 
 _LOCK = 7_231_840_915  # any constant of ours: two processes that start at once migrate one after the other
@@ -19,7 +16,7 @@ _LOCK = 7_231_840_915  # any constant of ours: two processes that start at once 
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     return config
 
 
@@ -46,19 +43,6 @@ async def downgrade(database: Database, revision: str) -> None:
             command.downgrade(config, revision)
 
         await connection.run_sync(down)
-
-
-async def at_head(database: Database) -> bool:
-    """True when the database carries exactly the schema of this code."""
-    with away():
-        current = await _current(database)
-    return set(current) == set(ScriptDirectory.from_config(_config()).get_heads())
-
-
-async def _current(database: Database) -> tuple[str, ...]:
-    async with database.engine.connect() as connection:
-        await connection.execution_options(reading=True)
-        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_heads())
 
 
 def _run(connection: Connection, revision: str) -> None:

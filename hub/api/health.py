@@ -12,12 +12,12 @@ from litestar.di import NamedDependency
 from sqlalchemy import text
 
 from core import clock
-from core.db.migrate import at_head
+from core.db.revision import at_head
 from hub.services import Services
 
 log = logging.getLogger(__name__)
 
-_SCHEMA_SECONDS = 30.0  # reading the migrations costs more than a probe should
+_SCHEMA_SECONDS = 30.0  # asking the database for its tables costs more than a probe should
 
 
 class SchemaCheck:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -13,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.access import organisations
 from core.access.tables import Organisation
-from core.db.migrate import at_head
+from core.db.revision import at_head
 from core.errors import Misconfigured, NotFound
 from hub.settings_file import load_settings
 from hub.wiring import Wiring, wire
@@ -59,8 +58,3 @@ def table(rows: Sequence[Sequence[object]], headings: Sequence[str]) -> None:
     widths = [max([len(heading), *(len(row[n]) for row in cells)]) for n, heading in enumerate(headings)]
     for row in [list(headings), *cells]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def executable() -> tuple[str, ...]:
-    """How to start ourselves again as a child process."""
-    return (sys.executable, "-m", "hub")

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -17,7 +18,9 @@ import msgspec
 from core import clock
 from core.errors import HubError
 from hub.settings_file import load_settings
-from hub.wiring import Wiring, wire
+
+if TYPE_CHECKING:  # this process lives as long as the demo and loads the database only for --check
+    from hub.wiring import Wiring
 
 
 @click.command("demo")
@@ -44,33 +47,29 @@ def command(check: bool, tasks: int, every: float, speed: float, timeout: float)
 
 async def _run(began: float, until_paid: int | None, every: float, speed: float, timeout: float) -> int:
     from hub.cli import stack
-    from hub.demo import seed
     from hub.demo.banner import banner
-    from hub.embedded.supervise import Child
+    from hub.demo.prepared import plan_file, take
 
     settings, _ = load_settings()
     folder, url = settings.folder, settings.public_url
     environment = _environment(folder, url, settings.server.port)
     os.environ.update(environment)
-    settings, directory = load_settings()
-    await stack.migrate(settings)
-    async with wire(settings, directory) as wiring:
-        demo = await seed.seed(wiring.services, folder)
-        links = await seed.links(wiring.services, demo)
-        plan = _write_plan(folder, url, environment, demo, links, every=every, speed=speed)
-        simulator = Child(
-            name="simulator", argv=(*stack.executable(), "simulate", str(plan)), env=environment
-        )
-        outcome: list[int] = []
+    settings, _ = load_settings()
+    outcome: list[int] = []
 
-        async def ready() -> None:
-            click.echo(banner(url, folder, demo, links, clock.monotonic() - began), err=True)
-            if until_paid is not None:
-                outcome.append(await _check(wiring, until_paid, timeout))
-                os.kill(os.getpid(), 15)
+    async def ready() -> None:
+        click.echo(banner(url, folder, take(folder), clock.monotonic() - began), err=True)
+        if until_paid is not None:
+            outcome.append(await _check(until_paid, timeout))
+            os.kill(os.getpid(), 15)
 
-        code = await stack.keep(settings, stack.children((simulator,), environment), ready)
-    return outcome[0] if outcome else (code if until_paid is None else 1)
+    code = await stack.keep(
+        settings,
+        stack.child("prepare", "prepare", "--every", str(every), "--speed", str(speed)),
+        [*stack.children(), stack.child("simulator", "simulate", str(plan_file(folder)))],
+        ready,
+    )
+    return outcome[0] if outcome else (code if until_paid is None else code or 1)
 
 
 def _environment(folder: Path, url: str, port: int) -> dict[str, str]:
@@ -90,49 +89,21 @@ def _environment(folder: Path, url: str, port: int) -> dict[str, str]:
         **kept,
         "HUB_DATA_DIR": str(folder),
         "HUB_SIMULATOR_SOCKET": str(folder / "simulator.sock"),
-        "HUB_SIMULATOR_URL": f"{url}/demo",
+        "HUB_SIMULATOR_URL": f"http://127.0.0.1:{port}/demo",
         "HUB__TARGETS__ALLOW": f"127.0.0.1:{port}",
         "HUB__RAILS__ADDRESS_DOMAINS__SANDBOX.TEST": url,
     }
 
 
-def _write_plan(
-    folder: Path,
-    url: str,
-    environment: dict[str, str],
-    demo: object,
-    links: object,
-    *,
-    every: float,
-    speed: float,
-) -> Path:
-    from hub.demo.seed import Demo, Links
-    from hub.demo.simulator import Plan
-
-    assert isinstance(demo, Demo)
-    assert isinstance(links, Links)
-    plan = Plan(
-        base_url=url,
-        socket=environment["HUB_SIMULATOR_SOCKET"],
-        api_key=demo.api_key,
-        webhook_secret=demo.webhook_secret,
-        pagerduty_token=environment["PAGERDUTY_API_TOKEN"],
-        pagerduty_secret=environment["PAGERDUTY_WEBHOOK_SECRET"],
-        pagerduty_user="hub-bot@demo.example",
-        connector="demo-oncall",
-        tokens=links.sessions,
-        every=every,
-        speed=speed,
-    )
-    path = folder / "simulation.json"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.encode(plan))
-    return path
-
-
-async def _check(wiring: Wiring, wanted: int, timeout: float) -> int:
+async def _check(wanted: int, timeout: float) -> int:
     """Wait for `wanted` paid tasks and delivered notes, then audit the books. 0 when all of it is so."""
+    from hub.cli.common import hub
+
+    async with hub() as wiring:
+        return await _watch(wiring, wanted, timeout)
+
+
+async def _watch(wiring: Wiring, wanted: int, timeout: float) -> int:
     from hub.demo.audit import audit, progress
 
     end = clock.monotonic() + timeout

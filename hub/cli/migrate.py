@@ -7,7 +7,8 @@ import asyncio
 import click
 
 from core.db.engine import Database
-from core.db.migrate import at_head, upgrade
+from core.db.migrate import upgrade
+from core.db.revision import at_head
 from hub.settings_file import load_settings
 
 

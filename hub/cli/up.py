@@ -19,11 +19,9 @@ def command() -> None:
     settings, _ = load_settings()
 
     async def act() -> int:
-        await stack.migrate(settings)
-
         async def ready() -> None:
             click.echo(f"hub is ready at {settings.public_url}; data lies in {settings.folder}", err=True)
 
-        return await stack.keep(settings, stack.children(), ready)
+        return await stack.keep(settings, stack.child("migrate", "migrate"), stack.children(), ready)
 
     sys.exit(asyncio.run(act()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hub.demo.seed import Demo, Links
+from hub.demo.prepared import Prepared
 
 
-def banner(url: str, folder: Path, demo: Demo, links: Links, seconds: float) -> str:
+def banner(url: str, folder: Path, prepared: Prepared, seconds: float) -> str:
+    demo, links = prepared.demo, prepared.links
     lines = [
         f"hub is ready after {seconds:.1f} s   ·   DEMO   ·   TEST MONEY: nothing here is worth anything",
         "",

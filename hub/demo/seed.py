@@ -3,7 +3,6 @@ a worker's place for the reader, and an operator. Safe to run again; what it mad
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from core.tasks.model import Environment
 from core.workers import actions as workers
 from core.workers.model import NewWorker
 from hub.demo.people import TEMPERS
+from hub.demo.prepared import Demo, Links, write_private
 from hub.services import Services
 
 ORGANISATION = "demo"
@@ -32,25 +32,6 @@ _KNOWN = {
     "copycat-a": (2, 0.8, 10_000, 1),
     "copycat-b": (2, 0.8, 10_000, 1),
 }
-
-
-class Demo(msgspec.Struct, kw_only=True):
-    """What the demo has to remember between two starts. The file is readable by its owner alone."""
-
-    api_key: str
-    organisation_id: str
-    webhook_secret: str
-    worker_ids: dict[str, str]
-    you: str
-    operator: str
-
-
-class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """Made anew at every start: one-time sign-in tokens and the simulated workers' sessions."""
-
-    worker: str
-    operator: str
-    sessions: dict[str, str]
 
 
 def read(folder: Path) -> Demo | None:
@@ -93,7 +74,7 @@ async def seed(services: Services, folder: Path) -> Demo:
             you=you.id,
             operator=operator.id,
         )
-    _write(folder / "demo.json", demo)
+    write_private(folder / "demo.json", demo)
     return demo
 
 
@@ -129,9 +110,3 @@ async def _worker(tx: Transaction, name: str, skills: frozenset[str]) -> str:
         actor=_ACTOR,
     )
     return person.id
-
-
-def _write(path: Path, demo: Demo) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.encode(demo))

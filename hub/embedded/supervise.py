@@ -48,7 +48,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Supervisor:
     """`await run()` returns the exit code: 0 after SIGTERM, SIGINT, SIGHUP or `stop()`, 1 when a child kept dying.
 
-    `out` takes the children's lines, prefixed with their name when `prefix` is set (leave it off for JSON logs).
+    `first` runs to its end before the others start, and they do not start when it fails (its exit code is then ours);
+    `started` is set when they do. `out` takes the children's lines, prefixed with their name when `prefix` is set (leave it off for JSON logs).
     `watch` is called each second in a thread, for what is kept alive otherwise (`EmbeddedValkey.ensure`).
     """
 
@@ -56,16 +57,23 @@ class Supervisor:
         self,
         children: Sequence[Child],
         *,
+        first: Child | None = None,
         policy: Policy | None = None,
         out: BinaryIO | None = None,
         prefix: bool = True,
         watch: Callable[[], None] | None = None,
     ):
         self.pids: dict[str, int] = {}
+        self.started = asyncio.Event()
         self._children = children
+        self._first = first
         self._policy = policy or Policy()
         self._out = out or sys.stderr.buffer
-        self._width = max((len(child.name) for child in children), default=0) if prefix else None
+        self._width = (
+            max((len(child.name) for child in (*children, *([first] if first else ()))), default=0)
+            if prefix
+            else None
+        )
         self._watch = watch
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -77,6 +85,9 @@ class Supervisor:
         for number in signals:
             loop.add_signal_handler(number, self.stop)
         try:
+            if self._first is not None and not await self._succeeds(self._first):
+                return self._exit_code
+            self.started.set()
             async with asyncio.TaskGroup() as group:
                 for child in self._children:
                     group.create_task(self._keep(child))
@@ -92,6 +103,13 @@ class Supervisor:
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
+
+    async def _succeeds(self, first: Child) -> bool:
+        code = await self._run_once(first)
+        if code != 0 and not self._stopping.is_set():
+            log.error("%s ended (%s); nothing else is started", first.name, _ending(code))
+            self._exit_code = code if code > 0 else 1
+        return code == 0 and not self._stopping.is_set()
 
     async def _keep(self, child: Child) -> None:
         policy, failures = self._policy, 0

@@ -4,9 +4,11 @@ top so that a reader sees what it needs."""
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 
-from tests.architecture.source import Module, modules
+from tests.architecture.source import ROOT, Module, modules
 
 SOURCE = {module.name: module for module in modules()}
 
@@ -60,3 +62,26 @@ def imported(module: Module) -> set[str]:
                 inner = f"{node.module}.{alias.name}"
                 names.add(inner if inner in SOURCE else node.module)
     return {name for name in names if name in SOURCE and name != module.name}
+
+
+HEAVY = {"aiohttp", "alembic", "arq", "cryptography", "litestar", "redis", "sqlalchemy"}
+
+
+def loaded(*names: str) -> set[str]:
+    """The libraries in memory after these modules of ours are imported, in a process that has nothing else."""
+    code = f"import sys, {', '.join(names)}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_what_keeps_a_stack_alive_is_small() -> None:
+    """It lives as long as the hub, and all of this would lie idle in it."""
+    keeping = ("hub.cli.up", "hub.cli.demo", "hub.cli.stack", "hub.demo.banner", "hub.demo.prepared")
+    assert loaded("hub.__main__", *keeping) & HEAVY == set()
+
+
+def test_what_serves_does_not_migrate() -> None:
+    assert loaded("hub.cli.asgi") & {"alembic", "mako", "pygments"} == set()
+    assert (
+        loaded("hub.cli.common", "hub.jobs.topics", "hub.jobs.arq_worker") & {"alembic", "litestar"} == set()
+    )

@@ -26,7 +26,7 @@ def run() -> dict[str, Any]:
     starts = [_demo() for _ in range(STARTS)][1:]  # the first one warms files and byte code
     bare = [_bare() for _ in range(2)]
     seconds = median([start[0] for start in starts])
-    memory = median([start[1] for start in starts])
+    memory = median([sum(mb for _, mb in start[1]) for start in starts])
     bare_seconds, bare_memory = median([one[0] for one in bare]), median([one[1] for one in bare])
     return {
         "name": "startup",
@@ -36,7 +36,8 @@ def run() -> dict[str, Any]:
         "ratio": seconds / bare_seconds,
         "aim": "ready < 15 s, memory < 400 MB",
         "idle_pss_mb": memory,
-        "processes": starts[-1][2],
+        "processes": len(starts[-1][1]),
+        "idle_pss_mb_each": starts[-1][1],
         "bare_pss_mb": bare_memory,
         "memory_ratio": memory / bare_memory,
         "method": f"median of {STARTS - 1} starts with fresh data folders after one to warm up; memory is the sum of PSS "
@@ -45,8 +46,8 @@ def run() -> dict[str, Any]:
     }
 
 
-def _demo() -> tuple[float, float, int]:
-    """Seconds to the banner, MB, number of processes."""
+def _demo() -> tuple[float, list[tuple[str, float]]]:
+    """Seconds to the banner; name and MB of each process."""
     with servers.folder() as where:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HUB_")},
@@ -68,10 +69,10 @@ def _demo() -> tuple[float, float, int]:
             _until_banner(demo, log, began)
             seconds = time.monotonic() - began
             time.sleep(SETTLED_SECONDS)
-            stack = _stack(demo.pid, where)
-            memory = sum(pss_mb(pid, alone=True) for pid in stack)
-            say(f"ready after {seconds:.1f} s, {memory:.0f} MB in {len(stack)} processes")
-            return seconds, memory, len(stack)
+            stack = [(psutil.Process(pid).name(), pss_mb(pid, alone=True)) for pid in _stack(demo.pid, where)]
+            each = ", ".join(f"{name} {mb:.0f}" for name, mb in stack)
+            say(f"ready after {seconds:.1f} s, {sum(mb for _, mb in stack):.0f} MB: {each}")
+            return seconds, stack
         finally:
             demo.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -4,6 +4,7 @@ path and the fix."""
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from core.tasks.model import RiskTier
 from core.tasks.types import TaskType
 from hub import config_files, settings_file
 from hub.settings import Settings
-from hub.wiring import wire
+from hub.wiring import own_key, wire
 from tests.architecture.source import ROOT
 
 SHIPPED = ROOT / "config"
@@ -344,6 +345,41 @@ async def test_nothing_is_opened_with_a_wrong_setting(
             raise AssertionError("it opened")
     assert caught.value.message == message
     assert not (tmp_path / "hub.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.pagerduty.example",
+        "http://10.0.0.8:8790",
+        "127.0.0.1:8790",
+        "http://127.0.0.1@evil.example",
+    ],
+)
+async def test_the_simulated_vendors_are_on_this_machine(tmp_path: Path, url: str) -> None:
+    """They are sent the vendors' tokens."""
+    with pytest.raises(Misconfigured) as caught:
+        async with wire(read(SHIPPED, HUB_DATA_DIR=str(tmp_path)), SHIPPED, {"HUB_SIMULATOR_URL": url}):
+            raise AssertionError("it opened")
+    assert caught.value.message == (
+        f"HUB_SIMULATOR_URL is {url!r}; it must be http://127.0.0.1:PORT (or another loopback address), for it takes the "
+        "place of vendors and is sent their tokens. `hub demo` sets it itself: unset it"
+    )
+
+
+async def test_a_simulated_vendor_answers_under_its_own_path(tmp_path: Path) -> None:
+    environ = {"HUB_SIMULATOR_URL": "http://127.0.0.1:8000/demo"}
+    async with wire(read(SHIPPED, HUB_DATA_DIR=str(tmp_path)), SHIPPED, environ) as wiring:
+        found = wiring.configs["demo-oncall"].settings.test_base_url
+    assert found == "http://127.0.0.1:8000/demo/pagerduty"
+
+
+def test_the_sealing_key_is_made_once(tmp_path: Path) -> None:
+    """Web and workers start at once on an empty folder."""
+    with ThreadPoolExecutor(8) as several:
+        keys = set(several.map(lambda _: own_key(tmp_path), range(32)))
+    assert keys == {(tmp_path / "secret.key").read_text()}
+    assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("value", ["0.5", "2"])

@@ -178,6 +178,44 @@ async def test_watch_runs_each_second_and_its_failure_is_not_ours(caplog):
     assert "the queue does not answer" in caplog.messages
 
 
+async def test_the_first_ends_before_the_others_start():
+    out = io.BytesIO()
+    first = shell("migrate", "sleep 0.1; echo done")
+    supervisor = Supervisor([shell("web", SLEEPER)], first=first, policy=QUICK, out=out)
+    running = asyncio.create_task(supervisor.run())
+    await wait_until(lambda: b"ready" in out.getvalue())
+    assert supervisor.started.is_set()
+    supervisor.stop()
+    assert await running == 0
+    assert out.getvalue() == b"migrate | done\nweb     | ready\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "how"), [("exit 2", 2, "exit 2"), ("kill -9 $$", 1, "signal SIGKILL")]
+)
+async def test_nothing_starts_after_a_first_that_fails(caplog, script, code, how):
+    out = io.BytesIO()
+    supervisor = Supervisor([shell("web", SLEEPER)], first=shell("migrate", script), policy=QUICK, out=out)
+    assert await asyncio.wait_for(supervisor.run(), 20) == code
+    assert not supervisor.started.is_set()
+    assert (supervisor.pids, out.getvalue()) == ({}, b"")
+    assert caplog.messages == [f"migrate ended ({how}); nothing else is started"]
+
+
+async def test_a_stop_during_the_first_ends_it_and_starts_nothing():
+    out = io.BytesIO()
+    supervisor = Supervisor(
+        [shell("web", SLEEPER)], first=shell("migrate", SLEEPER), policy=QUICK, out=out, prefix=False
+    )
+    running = asyncio.create_task(supervisor.run())
+    await wait_until(lambda: b"ready" in out.getvalue())
+    pid = supervisor.pids["migrate"]
+    supervisor.stop()
+    assert await running == 0
+    assert gone(pid)
+    assert (supervisor.started.is_set(), out.getvalue()) == (False, b"ready\n")
+
+
 PARENT = """
     import asyncio, sys
     from hub.embedded.supervise import Child, Supervisor

@@ -1,0 +1,34 @@
+"""Which schema this code expects and whether a database carries it. Without Alembic, whose import costs each process
+that only asks 12 MB; `core/db/migrate.py` is what changes schemas. Called by `/readyz` and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+
+from core.db.engine import Database
+from core.db.unit_of_work import away
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_TABLE = "alembic_version"  # Alembic's own: one row for each head
+
+
+def newest() -> str:
+    """The id of the last migration. A file's name begins with its id, ids sort by date, and they form one line."""
+    last = max(path.stem for path in (MIGRATIONS / "versions").glob("*.py"))
+    return "_".join(last.split("_")[:4])
+
+
+async def at_head(database: Database) -> bool:
+    """True when the database carries exactly the schema of this code. Raises Unavailable when it is away."""
+    with away():
+        async with database.engine.connect() as connection:
+            await connection.execution_options(reading=True)
+            return await connection.run_sync(_revisions) == [newest()]
+
+
+def _revisions(connection: Connection) -> list[str]:
+    if not inspect(connection).has_table(_TABLE):
+        return []
+    return list(connection.exec_driver_sql(f"SELECT version_num FROM {_TABLE}").scalars())  # noqa: S608 - a constant
