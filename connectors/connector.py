@@ -4,6 +4,7 @@ the hub's inbound route, jobs and command line work with nothing else."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -25,12 +26,15 @@ MEGABYTE = 1024 * KILOBYTE
 
 class InboundRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery as HTTP brought it. `headers` have lower-case names; `path_token` is what follows the connector's id
-    in the path (empty for nothing); `client_ip` is the peer's address, from the proxy's header where one is trusted."""
+    in the path (empty for nothing); `client_ip` is the peer's address, from the proxy's header where one is trusted.
+    `received_at` (aware, UTC) is when it came in, where that is not now: a delivery out of quarantine is as old as its
+    time stamp says, and was young then. Only the age of a stamp is measured by it, never whether a secret counts."""
 
     headers: Mapping[str, str]
     body: bytes
     path_token: str = ""
     client_ip: str = ""
+    received_at: datetime | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
