@@ -57,7 +57,7 @@ async def compose(work: UnitOfWork, lease: Lease, plan: Callable[[Ending], Plan]
             connector=task.connector,
             outcome=task.status,
             route=source.route if source else None,
-            context=_context(task, source, len(counted.all())),
+            context=context_of(task, source, len(counted.all())),
             redacted=source.redacted if source else None,
         )
         planned = plan(ending)
@@ -83,7 +83,9 @@ async def compose(work: UnitOfWork, lease: Lease, plan: Callable[[Ending], Plan]
                 tx.emit("reply.send", reply_id, queue="outside")
 
 
-def _context(task: Task, source: TaskSource | None, workers: int) -> dict[str, Any]:
+def context_of(task: Task, source: TaskSource | None, workers: int) -> dict[str, Any]:
+    """What the steps of an outcome see: {task, result, ticket}. `workers` counts the people whose answer counted.
+    Used by dry runs too, with a task that is in no database."""
     return {
         "task": {
             "id": task.id,

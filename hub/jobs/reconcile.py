@@ -53,14 +53,24 @@ async def run(work: UnitOfWork, lease: Lease, configs: Mapping[str, ConnectorCon
         await _emit(tx, name, config, ahead=1)
 
 
-async def look(work: UnitOfWork, lease: Lease | None, config: ConnectorConfig, reconciler: Reconciler) -> int:
-    """Take in every change since the last look; the moment (UTC ms) up to which they are known now. Without a lease
-    for the command line. The first look goes back by the overlap only: what is older was never asked of this hub."""
+async def look(
+    work: UnitOfWork,
+    lease: Lease | None,
+    config: ConnectorConfig,
+    reconciler: Reconciler,
+    *,
+    since_ms: int | None = None,
+) -> int:
+    """Take in every change since the last look, or since `since_ms` (UTC); the moment (UTC ms) up to which they are
+    known now. Without a lease for the command line. The first look goes back by the overlap only: what is older was
+    never asked of this hub."""
     name, settings = config.settings.id, config.settings.reconcile
     async with work.begin("reconcile.start") as tx:
         started = await tx.now_ms()
         before = await records.reconciled_to(tx.session, name)
-    since = (clock.to_ms(before) if before else started) - settings.overlap_seconds * 1000
+    since = since_ms
+    if since is None:
+        since = (clock.to_ms(before) if before else started) - settings.overlap_seconds * 1000
     waiting: list[Received] = []
     found = 0
     async for delivery in reconciler.changes(since):
