@@ -220,10 +220,8 @@ class HubFunctions(_Base):
         return money(value, currency)
 
     @_signature({"types": []}, {"types": [], "variadic": True})
-    def _func_seconds_between(self, start: object, *rest: object) -> int | None:
-        """`seconds_between(start, end)` or `seconds_between(start, end, margin)`."""
-        margin = rest[1] if len(rest) > 1 else 0
-        return seconds_between(start, rest[0], margin if isinstance(margin, (int, float)) else 0)
+    def _func_seconds_between(self, start: object, end: object, margin: object = 0) -> int | None:
+        return seconds_between(start, end, margin if isinstance(margin, (int, float)) else 0)
 
     @_signature({"types": []})
     def _func_hitl_schema(self, attributes: object) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import msgspec
 
 from connectors.form import Route
 from connectors.intercom.settings import APP, HITL_TOPIC, IntercomSettings
-from connectors.intercom.shapes import PROCEDURE, STEP, TICKET, member, number_of, objects, opened
+from connectors.intercom.shapes import PROCEDURE, STEP, TICKET, WORKSPACE, member, number_of, objects, opened
 from connectors.routes import decide
 from core.intake.envelope import Ignored, InboundDelivery, Origin, Reading, Ticket
 
@@ -50,17 +50,16 @@ def normalize(
     echo = _own_echo(settings, topic, item, part)
     if echo:
         return Ignored(reason=echo)
-    ticket = ticket_of(settings, topic, item)
+    ticket = ticket_of(settings.region, topic, event.get("app_id"), item)
     if ticket is None:
         return Ignored(reason=f"{topic[:80]} names no conversation or ticket")
     document = {"event": event, "item": item, "part": part}
     return decide(routes, document, ticket, context, Origin(item_ids=_item_ids(item, part)))
 
 
-def ticket_of(settings: IntercomSettings, topic: str, item: dict[str, Any]) -> Ticket | None:
+def ticket_of(region: str, topic: str, app_id: object, item: dict[str, Any]) -> Ticket | None:
     """The conversation, ticket or waiting procedure step (see `shapes.target_of`), with its address in the inbox, which
     is made of the region's host and checked ids."""
-    app_id = settings.app_id or ""
     summary: object = None
     if topic == HITL_TOPIC:
         number, step = number_of(item.get("conversation_id")), item.get("step_id")
@@ -76,7 +75,8 @@ def ticket_of(settings: IntercomSettings, topic: str, item: dict[str, Any]) -> T
         else:
             ticket_id = number
             summary = item.get("title") or member(item, "source", "subject")
-    url = f"{APP[settings.region]}/a/inbox/{app_id}/inbox/conversation/{number}" if app_id else None
+    known = isinstance(app_id, str) and WORKSPACE.match(app_id)
+    url = f"{APP[region]}/a/inbox/{app_id}/inbox/conversation/{number}" if known else None
     return Ticket(
         id=ticket_id, url=url, summary=summary[:500] if isinstance(summary, str) and summary else None
     )

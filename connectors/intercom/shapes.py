@@ -13,6 +13,7 @@ from core.errors import Rejected
 # Intercom's ids reach paths of its API, and its own client puts them there unescaped: find("../admins") asks /admins.
 NUMBER = re.compile(r"[0-9]{1,20}\Z")
 STEP = re.compile(r"[0-9A-Za-z-]{1,64}\Z")
+WORKSPACE = re.compile(r"[a-z0-9]{1,32}\Z")
 CONTACT = re.compile(r"[0-9a-f]{1,24}\Z")
 
 TICKET, PROCEDURE = "ticket:", "procedure:"
