@@ -94,4 +94,6 @@ def _text(value: object) -> Any:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value) if abs(value) < 2**1024 else "out of range"  # str() refuses more than 4300 digits
+    if isinstance(value, str):
+        return value.replace("\x00", "")  # PostgreSQL keeps no NUL
     return str(value) if isinstance(value, float) else value

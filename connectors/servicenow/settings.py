@@ -109,10 +109,21 @@ class ServiceNowLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the reconciling poll reads, and how it names what it sees; the same as the properties of our app."""
 
-    fields: list[FieldName] = ["number", "short_description", "description", "priority", "state", "caller_id"]
+    fields: tuple[FieldName, ...] = (
+        "number",
+        "short_description",
+        "description",
+        "priority",
+        "state",
+        "caller_id",
+    )
     group: SysId | None = None
     request_field: FieldName | None = None
-    closed_states: list[Annotated[str, msgspec.Meta(pattern=r"^-?[A-Za-z0-9_]{1,40}$")]] = ["6", "7", "8"]
+    closed_states: tuple[Annotated[str, msgspec.Meta(pattern=r"^-?[A-Za-z0-9_]{1,40}$")], ...] = (
+        "6",
+        "7",
+        "8",
+    )
 
 
 class ServiceNowSettings(ConnectorFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
