@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tests.fakes.intercom_api import Limits, app
-from tests.fakes.intercom_workspace import Refusal, Workspace
+from tests.fakes.intercom_objects import Refusal
+from tests.fakes.intercom_workspace import Workspace
 
 
 class Fault(Enum):

@@ -12,7 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from connectors.expression_functions import html_to_text
 from core import clock
-from tests.fakes.intercom_workspace import STATES, Refusal, Thing, Workspace
+from tests.fakes.intercom_objects import STATES, Refusal, Thing
+from tests.fakes.intercom_workspace import Workspace
 
 MOST_PARTS = 500  # GET /conversations/{id} gives no more, and the newest
 WINDOW = 10  # seconds

@@ -3,37 +3,22 @@ with them. Every change is told to `listeners` as the notification of that topic
 
 from __future__ import annotations
 
-import copy
-import uuid
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 from core import clock
+from tests.fakes import intercom_objects as objects
+from tests.fakes.intercom_objects import Refusal, Thing, parts_list
 
-Thing = dict[str, Any]
 Listener = Callable[[str, Thing], None]  # (topic, the notification)
 
 REPLIED = {
-    "user": "conversation.user.replied",
-    "lead": "conversation.user.replied",
+    "contact": "conversation.user.replied",
     "bot": "conversation.operator.replied",
+    "admin": "conversation.admin.replied",
 }
-STATES = {
-    "4517893": ("submitted", "Submitted"),
-    "4517894": ("in_progress", "In progress"),
-    "4517896": ("resolved", "Resolved"),
-}
-
-
-class Refusal(Exception):
-    """An error answer: {"type": "error.list", "request_id", "errors": [{code, message, field?}]}."""
-
-    def __init__(self, status: int, code: str, message: str, field: str | None = None):
-        super().__init__(message)
-        self.status = status
-        error = {"code": code, "message": message, **({"field": field} if field else {})}
-        self.body = {"type": "error.list", "request_id": str(uuid.UUID(int=len(message))), "errors": [error]}
+MANAGED = {"close": ("closed", "closed"), "open": ("open", "opened"), "snoozed": ("snoozed", "snoozed")}
 
 
 class Workspace:
@@ -55,18 +40,10 @@ class Workspace:
         self._ids = count(215472621202693)
         self._parts = count(37358121213)
 
-    # --- who and what there is
+    # --- who is there
 
     def add_admin(self, admin_id: str, name: str, *, seat: bool = True) -> Thing:
-        self.admins[admin_id] = {
-            **{"type": "admin", "id": admin_id, "name": name, "email": f"{name.lower()}@demo.example"},
-            **{
-                "away_mode_enabled": False,
-                "away_mode_reassign": False,
-                "has_inbox_seat": seat,
-                "team_ids": [],
-            },
-        }
+        self.admins[admin_id] = objects.admin(admin_id, name, seat=seat)
         return self.admins[admin_id]
 
     def add_team(self, team_id: str, name: str) -> None:
@@ -74,67 +51,34 @@ class Workspace:
 
     def add_contact(self, name: str) -> Thing:
         contact_id = f"{len(self.contacts) + 1:024x}"
-        email = f"{name.lower()}@customer.example"
-        self.contacts[contact_id] = {
-            **{"type": "contact", "id": contact_id, "external_id": f"u-{contact_id[-4:]}", "role": "user"},
-            **{"name": name, "email": email, "workspace_id": self.app_id, "custom_attributes": {}},
-        }
+        self.contacts[contact_id] = objects.contact(contact_id, name, self.app_id)
         return self.contacts[contact_id]
 
     # --- conversations
 
     def begin(self, body: str, contact: Thing, **members: Any) -> Thing:
         """A customer writes: `conversation.user.created`."""
-        number, at = str(next(self._ids)), self.now()
-        author = self._author(contact)
-        self.conversations[number] = {
-            **{"type": "conversation", "id": number, "created_at": at, "updated_at": at, "title": None},
-            **{"waiting_since": at, "snoozed_until": None, "open": True, "state": "open", "read": False},
-            **{"priority": "not_priority", "admin_assignee_id": None, "team_assignee_id": None},
-            "source": {
-                **{
-                    "type": "conversation",
-                    "id": str(next(self._parts)),
-                    "delivered_as": "customer_initiated",
-                },
-                **{
-                    "subject": "",
-                    "body": body,
-                    "author": author,
-                    "attachments": [],
-                    "url": None,
-                    "redacted": False,
-                },
-            },
-            "contacts": {"type": "contact.list", "contacts": [self._reference(contact)]},
-            "tags": {"type": "tag.list", "tags": []},
-            "custom_attributes": {},
-            "conversation_parts": _parts("conversation_part", []),
-            **members,
-        }
+        number = str(next(self._ids))
+        made = objects.conversation(number, str(next(self._parts)), self.now(), body, contact)
+        self.conversations[number] = {**made, **members}
         self._tell("conversation.user.created", self._conversation_with([], number))
         return self.conversations[number]
 
     def say(self, number: str, part_type: str, author: Thing, body: str) -> Thing:
         """A `comment` or a `note`."""
         part = self._add(number, part_type, author, body)
-        topic = (
-            "conversation.admin.noted"
-            if part_type == "note"
-            else REPLIED.get(author["type"], "conversation.admin.replied")
-        )
+        topic = "conversation.admin.noted" if part_type == "note" else REPLIED[author["type"]]
         self._tell(topic, self._conversation_with([part], number))
         return part
 
     def assign(self, number: str, author: Thing, kind: str, assignee: str, body: str | None = None) -> Thing:
         """To an admin or a team; `0` is nobody. A body sent along comes on this part and no other."""
-        conversation = self.conversation(number)
-        if assignee != "0" and assignee not in (self.admins if kind == "admin" else self.teams):
+        conversation, nobody = self.conversation(number), assignee == "0"
+        if not nobody and assignee not in (self.admins if kind == "admin" else self.teams):
             raise Refusal(404, "assignee_not_found", "Assignee not found", "assignee_id")
-        conversation[f"{kind}_assignee_id"] = (
-            None if assignee == "0" else int(assignee) if kind == "admin" else assignee
-        )
-        given = None if assignee == "0" else {"type": kind, "id": assignee}
+        number_of_admin = int(assignee) if kind == "admin" else assignee
+        conversation[f"{kind}_assignee_id"] = None if nobody else number_of_admin
+        given = None if nobody else {"type": kind, "id": assignee}
         part = self._add(number, "assignment", author, body, assigned_to=given)
         self._tell("conversation.admin.assigned", self._conversation_with([part], number))
         return part
@@ -143,14 +87,10 @@ class Workspace:
         self, number: str, kind: str, author: Thing, body: str | None = None, until: int | None = None
     ) -> Thing:
         """`close`, `open` or `snoozed`."""
-        conversation = self.conversation(number)
-        state = {"close": "closed", "open": "open", "snoozed": "snoozed"}[kind]
-        conversation.update(state=state, open=state != "closed", snoozed_until=until)
+        state, told = MANAGED[kind]
+        self.conversation(number).update(state=state, open=state != "closed", snoozed_until=until)
         part = self._add(number, kind, author, body)
-        self._tell(
-            f"conversation.admin.{ {'close': 'closed', 'open': 'opened', 'snoozed': 'snoozed'}[kind] }",
-            self._conversation_with([part], number),
-        )
+        self._tell(f"conversation.admin.{told}", self._conversation_with([part], number))
         return part
 
     def tag(self, thing: Thing, tag_id: str, *, add: bool) -> Thing:
@@ -158,33 +98,25 @@ class Workspace:
             raise Refusal(404, "not_found", "Resource Not Found")
         tag = {"type": "tag", "id": tag_id, "name": self.tags[tag_id]}
         listed = thing.setdefault("tags", {"type": "tag.list", "tags": []})["tags"]
+        if not add and tag not in listed:
+            raise Refusal(404, "not_found", "Resource Not Found")
         if not add:
-            if tag not in listed:
-                raise Refusal(404, "not_found", "Resource Not Found")
             listed.remove(tag)
         elif tag not in listed:
             listed.append(tag)
             if thing["type"] == "conversation":
-                told = {
-                    **self._conversation_with(
-                        thing["conversation_parts"]["conversation_parts"][-1:], thing["id"]
-                    )
-                }
+                last = thing["conversation_parts"]["conversation_parts"][-1:]
+                added = {"tags_added": {"type": "tag.list", "tags": [tag]}}
                 self._tell(
-                    "conversation_part.tag.created",
-                    {**told, "tags_added": {"type": "tag.list", "tags": [tag]}},
+                    "conversation_part.tag.created", {**self._conversation_with(last, thing["id"]), **added}
                 )
         return tag
 
     def set_attributes(self, number: str, values: Thing) -> None:
         for name in values:
             if self.attributes.count(name) != 1:
-                raise Refusal(
-                    400,
-                    "parameter_invalid",
-                    f"Custom attribute '{name}' does not exist or is ambiguous",
-                    name,
-                )
+                message = f"Custom attribute '{name}' does not exist or is ambiguous"
+                raise Refusal(400, "parameter_invalid", message, name)
         conversation = self.conversation(number)
         conversation["custom_attributes"].update(values)
         conversation["updated_at"] = self.now()
@@ -197,34 +129,8 @@ class Workspace:
     # --- tickets
 
     def open_ticket(self, title: str, description: str, contact: Thing) -> Thing:
-        """`ticket.created` and `ticket.state.updated`, in the same second."""
-        number, at = str(next(self._ids)), self.now()
-        self.tickets[number] = {
-            **{
-                "type": "ticket",
-                "id": number,
-                "ticket_id": number[-8:],
-                "category": "Customer",
-                "is_shared": True,
-            },
-            "ticket_attributes": {"_default_title_": title, "_default_description_": description},
-            "ticket_state": self._state("4517893"),
-            "ticket_type": {
-                "type": "ticket_type",
-                "id": "2979330",
-                "name": "Tickets",
-                "category": "Customer",
-            },
-            "contacts": {"type": "contact.list", "contacts": [self._reference(contact)]},
-            **{
-                "admin_assignee_id": "0",
-                "team_assignee_id": "0",
-                "created_at": at,
-                "updated_at": at,
-                "open": True,
-            },
-            **{"snoozed_until": None, "company_id": None, "ticket_parts": _parts("ticket_part", [])},
-        }
+        number = str(next(self._ids))
+        self.tickets[number] = objects.ticket(number, self.now(), title, description, contact)
         self._tell("ticket.created", self._ticket_with([], number))
         return self.tickets[number]
 
@@ -238,10 +144,8 @@ class Workspace:
             }
             self._tell("ticket.note.created", item)
         else:
-            customer = author["type"] in ("user", "lead")
-            self._tell(
-                f"ticket.{'contact' if customer else 'admin'}.replied", self._ticket_with([part], number)
-            )
+            who = "contact" if author["type"] == "contact" else "admin"
+            self._tell(f"ticket.{who}.replied", self._ticket_with([part], number))
         return part
 
     def change_ticket(self, number: str, author: Thing, changes: Thing) -> Thing:
@@ -249,36 +153,24 @@ class Workspace:
         ticket = self.ticket(number)
         if "ticket_state_id" in changes:
             before = ticket["ticket_state"]["category"]
-            ticket["ticket_state"] = self._state(changes["ticket_state_id"])
-            after = ticket["ticket_state"]["category"]
-            part = self._add_to_ticket(
-                number,
-                "ticket_state_updated_by_admin",
-                author,
-                ticket_state=after,
-                previous_ticket_state=before,
-            )
-            self._tell("ticket.state.updated", self._ticket_with([part], number))
+            ticket["ticket_state"] = objects.ticket_state(changes["ticket_state_id"])
+            states = {"ticket_state": ticket["ticket_state"]["category"], "previous_ticket_state": before}
+            self._changed("ticket.state.updated", number, "ticket_state_updated_by_admin", author, **states)
         if "ticket_attributes" in changes:
             ticket["ticket_attributes"].update(changes["ticket_attributes"])
-            part = self._add_to_ticket(number, "ticket_attribute_updated_by_admin", author)
-            self._tell("ticket.attribute.updated", self._ticket_with([part], number))
+            self._changed("ticket.attribute.updated", number, "ticket_attribute_updated_by_admin", author)
         if "assignee_id" in changes:
             kind = "team" if changes["assignee_id"] in self.teams else "admin"
             ticket[f"{kind}_assignee_id"] = changes["assignee_id"]
-            part = self._add_to_ticket(
-                number, "assignment", author, assigned_to={"type": kind, "id": changes["assignee_id"]}
-            )
-            self._tell(f"ticket.{kind}.assigned", self._ticket_with([part], number))
+            given = {"type": kind, "id": changes["assignee_id"]}
+            self._changed(f"ticket.{kind}.assigned", number, "assignment", author, assigned_to=given)
         if changes.get("open") is False and ticket["open"]:
+            ticket["open"] = False
             part = self._add_to_ticket(number, "close", author)
-            self._tell(
-                "ticket.closed", {"type": "ticket_conversation", "ticket": self._ticket_with([part], number)}
-            )
-        ticket.update(
-            {name: changes[name] for name in ("open", "snoozed_until") if name in changes},
-            updated_at=self.now(),
-        )
+            wrapped = {"type": "ticket_conversation", "ticket": self._ticket_with([part], number)}
+            self._tell("ticket.closed", wrapped)
+        ticket.update({name: changes[name] for name in ("open", "snoozed_until") if name in changes})
+        ticket["updated_at"] = self.now()
         return ticket
 
     def ticket(self, number: str) -> Thing:
@@ -292,86 +184,36 @@ class Workspace:
         self, number: str, question: str, attributes: list[Thing], *, expires_at: int | None = None
     ) -> Thing:
         """A Fin procedure reaches a step that waits for a person: `procedure.hitl_notification.created`."""
-        step = str(uuid.uuid4())
-        self.procedures[step] = {
-            "conversation": number,
-            "attributes": attributes,
-            "expires_at": expires_at,
-            "answer": None,
-        }
-        item = {
-            **{
-                "type": "procedure.hitl_notification",
-                "app_id": self.app_id,
-                "conversation_id": number,
-                "step_id": step,
-            },
-            **{
-                "procedure_name": "Refund Request",
-                "hitl_question": question,
-                "attributes_to_collect": attributes,
-            },
-            "callback_url": f"https://api.intercom.io/procedures/{number}/collect_agent_input",
-            **{
-                "expires_at": expires_at,
-                "priority": "not_priority",
-                "assign_to": None,
-                "conversation_url": None,
-            },
-            "recent_messages": [],
-        }
+        item = objects.waiting_step(self.app_id, number, question, attributes, expires_at)
+        self.procedures[item["step_id"]] = {"item": item, "answer": None}
         self._tell("procedure.hitl_notification.created", item)
         return item
 
     def answer_procedure(self, number: str, step: str, values: list[Thing]) -> None:
+        """First come, first served; every attribute is required; the value of a list is an option's id."""
         waiting = self.procedures.get(step)
-        expired = waiting is None or (
-            waiting["expires_at"] is not None and waiting["expires_at"] <= self.now()
-        )
-        if waiting is None or expired or waiting["conversation"] != number:
+        item: Thing = waiting["item"] if waiting else {}
+        expires_at = item.get("expires_at")
+        gone = waiting is None or item["conversation_id"] != number
+        if waiting is None or gone or (expires_at is not None and expires_at <= self.now()):
             raise Refusal(404, "not_found", "This HITL request has expired")
         if waiting["answer"] is not None:
             raise Refusal(409, "conflict", "This HITL request has already been fulfilled")
         given = {one.get("identifier"): one.get("value") for one in values}
-        for attribute in waiting["attributes"]:
+        for attribute in item["attributes_to_collect"]:
             value = given.get(attribute["identifier"])
             options = [option["id"] for option in attribute.get("options") or []]
             if value is None or (options and value not in options):
-                raise Refusal(
-                    422,
-                    "parameter_invalid",
-                    f"Value of {attribute['label']} is missing or no option",
-                    attribute["identifier"],
-                )
+                message = f"Value of {attribute['label']} is missing or no option"
+                raise Refusal(422, "parameter_invalid", message, attribute["identifier"])
         waiting["answer"] = given
 
     # --- inside
 
     def _add(self, number: str, part_type: str, author: Thing, body: str | None, **members: Any) -> Thing:
         conversation, at = self.conversation(number), self.now()
-        part: Thing = {
-            **{
-                "type": "conversation_part",
-                "id": str(next(self._parts)),
-                "part_type": part_type,
-                "body": body,
-            },
-            **{
-                "created_at": at,
-                "updated_at": at,
-                "notified_at": at,
-                "assigned_to": None,
-                "author": self._author(author),
-            },
-            **{
-                "attachments": [],
-                "external_id": None,
-                "redacted": False,
-                "state": conversation["state"],
-                "tags": [],
-            },
-            **members,
-        }
+        made = objects.part(str(next(self._parts)), part_type, at, author, conversation["state"], body)
+        part = {**made, **members}
         conversation["conversation_parts"]["conversation_parts"].append(part)
         conversation["conversation_parts"]["total_count"] += 1
         conversation["updated_at"] = at
@@ -379,57 +221,22 @@ class Workspace:
 
     def _add_to_ticket(self, number: str, part_type: str, author: Thing, **members: Any) -> Thing:
         ticket, at = self.ticket(number), self.now()
-        part: Thing = {
-            **{"type": "ticket_part", "id": str(next(self._parts)), "part_type": part_type, "created_at": at},
-            **{"updated_at": at, "author": self._author(author), "attachments": [], "redacted": False},
-            **members,
-        }
+        part = objects.ticket_part(str(next(self._parts)), part_type, at, author, members)
         ticket["ticket_parts"]["ticket_parts"].append(part)
         ticket["ticket_parts"]["total_count"] += 1
         ticket["updated_at"] = at
         return part
 
-    def _state(self, state_id: str) -> Thing:
-        if state_id not in STATES:
-            raise Refusal(400, "ticket_state_id_invalid", "Ticket state id is invalid", "ticket_state_id")
-        category, label = STATES[state_id]
-        return {
-            "type": "ticket_state",
-            "id": state_id,
-            "category": category,
-            "internal_label": label,
-            "external_label": label,
-        }
-
-    def _author(self, author: Thing) -> Thing:
-        kind = author.get("role", author["type"])
-        return {"type": kind, "id": author["id"], "name": author["name"], "email": author["email"]}
-
-    def _reference(self, contact: Thing) -> Thing:
-        return {"type": "contact", "id": contact["id"], "external_id": contact["external_id"]}
+    def _changed(self, topic: str, number: str, part_type: str, author: Thing, **members: Any) -> None:
+        part = self._add_to_ticket(number, part_type, author, **members)
+        self._tell(topic, self._ticket_with([part], number))
 
     def _conversation_with(self, parts: list[Thing], number: str) -> Thing:
-        return {**self.conversations[number], "conversation_parts": _parts("conversation_part", parts)}
+        return {**self.conversations[number], "conversation_parts": parts_list("conversation_part", parts)}
 
     def _ticket_with(self, parts: list[Thing], number: str) -> Thing:
-        return {**self.tickets[number], "ticket_parts": _parts("ticket_part", parts)}
+        return {**self.tickets[number], "ticket_parts": parts_list("ticket_part", parts)}
 
     def _tell(self, topic: str, item: Thing) -> None:
-        at = self.now()
-        notification = {
-            **{
-                "type": "notification_event",
-                "app_id": self.app_id,
-                "id": f"notif_{uuid.uuid4()}",
-                "topic": topic,
-            },
-            "data": {"type": "notification_event_data", "item": copy.deepcopy(item)},
-            **{"links": {}, "delivery_status": "pending", "delivery_attempts": 1, "delivered_at": 0},
-            **{"first_sent_at": at, "created_at": at, "self": None},
-        }
         for listener in self.listeners:
-            listener(topic, notification)
-
-
-def _parts(kind: str, parts: list[Thing]) -> Thing:
-    return {"type": f"{kind}.list", f"{kind}s": list(parts), "total_count": len(parts)}
+            listener(topic, objects.notification(self.app_id, topic, self.now(), item))
