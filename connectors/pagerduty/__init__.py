@@ -1,11 +1,16 @@
-"""PagerDuty: webhooks v3 in, notes on the incident out. Found through `connectors/registry.py`."""
+"""PagerDuty: webhooks v3 in; notes, fields, states and status updates on the incident out. Found through
+`connectors/registry.py`."""
 
 from __future__ import annotations
 
 from connectors.connector import KILOBYTE, Answers, Connector
+from connectors.pagerduty.doctor import doctor
+from connectors.pagerduty.enrich import CONTEXTS, enricher
 from connectors.pagerduty.normalize import normalize
+from connectors.pagerduty.reconcile import reconciler
 from connectors.pagerduty.reply import writer
 from connectors.pagerduty.settings import TOPICS, PagerDutySettings
+from connectors.pagerduty.setup import setup
 from connectors.pagerduty.verify import verify
 
 CONNECTOR = Connector(
@@ -29,4 +34,9 @@ CONNECTOR = Connector(
     roots=frozenset({"event", "data"}),
     topics=TOPICS,
     html_notes=False,
+    contexts=CONTEXTS,
+    enricher=enricher,
+    reconciler=reconciler,
+    doctor=doctor,
+    setup=setup,
 )

@@ -1,5 +1,5 @@
 """PagerDuty's REST API v2 through pdpyras, with that library's own retries switched off. The only file that imports
-it; driven by `reply.py`."""
+it; driven by `api.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from requests import exceptions as http
 from urllib3 import exceptions as pool
 
-from connectors.calls import Answer, NoAnswer, NotSent
+from connectors.calls import Answer, NoAnswer, NotSent, seconds_to_wait
 from connectors.threads import NeverStarted, StillRunning, Threads
 from core.replies.ticketing import Call
 from core.secret import Secret
@@ -24,10 +24,17 @@ with warnings.catch_warnings():
 _pdpyras: Any = cast("Any", pdpyras)
 TIMEOUT = (3.0, 10.0)  # seconds to connect, seconds between two bytes of the answer
 QUEUEING = 7.0  # seconds a call may wait for a thread on top of its time-outs
+BARE_429 = (
+    15.0  # seconds without calls after a 429 that does not say how long (docs/REST-API/04-Rate-Limits.md)
+)
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+Params = dict[str, Any]
 
 
 class PagerDutyClient:
-    """Calls with one account's token. `token` is asked before every call, so that a rotated one counts at once."""
+    """Calls with one account's token. `token` is asked before every call, so that a rotated one counts at once;
+    `pause` is told for how many seconds PagerDuty wants no further calls."""
 
     def __init__(
         self,
@@ -36,27 +43,34 @@ class PagerDutyClient:
         sender: str,
         threads: Threads,
         timeout: tuple[float, float] = TIMEOUT,
+        pause: Callable[[float], None] | None = None,
     ):
         self._url = url.rstrip("/")
         self._token = token
         self._sender = sender
         self._threads = threads
         self._timeout = timeout
+        self._pause = pause
 
     async def call(
-        self, method: Literal["GET", "POST"], path: str, body: dict[str, Any] | None = None
+        self, method: Method, path: str, body: dict[str, Any] | None = None, params: Params | None = None
     ) -> Answer:
-        """One request, sent once. `path` is made of constants and checked ids.
+        """One request, sent once. `path` is made of constants and checked ids; a list among `params` is sent as
+        repeated `name[]`.
 
         Raises NotSent when nothing can have arrived, NoAnswer when something may have."""
         try:
-            return await self._threads.run(
-                lambda: self._blocking(method, path, body), deadline=sum(self._timeout) + QUEUEING
+            answer = await self._threads.run(
+                lambda: self._blocking(method, path, body, params), deadline=sum(self._timeout) + QUEUEING
             )
         except NeverStarted as error:
             raise NotSent("no thread was free in time") from error
         except StillRunning as error:
             raise NoAnswer("the whole call took too long") from error
+        wait = wait_wanted(answer)
+        if wait is not None and self._pause is not None:
+            self._pause(wait)
+        return answer
 
     def preview(self, method: str, path: str, body: dict[str, Any]) -> Call:
         """The request as `call` would send it, without the token."""
@@ -67,12 +81,12 @@ class PagerDutyClient:
         }
         return Call(method=method, url=self._url + path, headers=headers, body=json.dumps(body).encode())
 
-    def _blocking(self, method: str, path: str, body: dict[str, Any] | None) -> Answer:
+    def _blocking(self, method: str, path: str, body: dict[str, Any] | None, params: Params | None) -> Answer:
         # A new session for every call: a kept-alive connection that the other side closed meanwhile would look like
         # a reset after sending, and turn a plain write into a doubtful one.
         with self._session() as session:
             try:
-                response: Any = session.request(method, path, json=body, allow_redirects=False)
+                response: Any = session.request(method, path, json=body, params=params, allow_redirects=False)
             except _pdpyras.PDHTTPError as error:  # it raises for 401 whatever one asks for
                 response = error.response
             except _pdpyras.PDClientError as error:
@@ -94,6 +108,15 @@ class PagerDutyClient:
         if self._url.startswith("http://"):
             session.trust_env = False  # only loopback is plain HTTP, and a proxy has no business there
         return session
+
+
+def wait_wanted(answer: Answer) -> float | None:
+    """Seconds without calls that an answer asks for: after a 429, or when it was the last one of this minute.
+    `ratelimit-reset` is seconds to go (docs/REST-API/04-Rate-Limits.md)."""
+    reset = seconds_to_wait(answer.headers, "ratelimit-reset", "retry-after")
+    if answer.status == 429:
+        return reset if reset is not None else BARE_429
+    return reset if answer.headers.get("ratelimit-remaining", "").strip() == "0" else None
 
 
 def without_answer(cause: BaseException | None) -> NotSent | NoAnswer:

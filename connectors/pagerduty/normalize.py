@@ -3,22 +3,25 @@ Called by the hub's `inbound.received` job and by in-file tests. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from connectors.form import Route
+from connectors.pagerduty.api import ID
 from connectors.pagerduty.settings import PagerDutySettings
 from connectors.routes import decide
-from core.intake.envelope import Ignored, InboundDelivery, Reading, Ticket
-
-# What PagerDuty's ids look like (PGR0VU2, Q3B15VLMF3ASBD); nothing else may reach a path of the API.
-INCIDENT_ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
+from core.intake.envelope import Ignored, InboundDelivery, Origin, Reading, Ticket, Wanted
 
 # Where an event carries text that somebody wrote: a note's content, a status update's message, an incident's title.
 TEXT_FIELDS = ("content", "message", "title")
+
+# Events about one thing of an incident, whose `data.id` is that thing's: what we wrote ourselves is known by it.
+OF_AN_ITEM = frozenset({"incident.annotated", "incident.status_update_published"})
+
+ANNOTATED = "incident.annotated"
+NOTES = "notes"  # the context that holds the whole of a trimmed note
 
 
 def normalize(
@@ -52,7 +55,35 @@ def normalize(
     ticket = ticket_of(event, data)
     if ticket is None:
         return Ignored(reason=f"{event_type[:80]} names no incident")
-    return decide(routes, {"event": event, "data": data}, ticket, context)
+    trimmed = event_type == ANNOTATED and data.get("trimmed") is True
+    if trimmed and context is not None:
+        data = _whole(data, context)
+        echo = _own_echo(settings, event, data)  # the marker stands at the end, which had been cut off
+        if echo:
+            return Ignored(reason=echo)
+    reading = decide(routes, {"event": event, "data": data}, ticket, context, _origin(event_type, data))
+    if trimmed and context is None and not isinstance(reading, Ignored):
+        names = reading.names if isinstance(reading, Wanted) else ()
+        return Wanted(route=reading.route, ticket=ticket, names=tuple(dict.fromkeys((*names, NOTES))))
+    return reading
+
+
+def _origin(event_type: str, data: dict[str, Any]) -> Origin:
+    item = data.get("id")
+    known = event_type in OF_AN_ITEM and isinstance(item, str) and 0 < len(item) <= 64
+    return Origin(item_ids=(str(item),)) if known else Origin()
+
+
+def _whole(data: dict[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """The note as the API has it: above 55 KB a webhook leaves the rest out and says `trimmed`
+    (docs/webhooks/02-Behavior.md)."""
+    notes = context.get(NOTES)
+    for note in cast("list[object]", notes) if isinstance(notes, list) else []:
+        if isinstance(note, dict):
+            content = cast("dict[str, object]", note).get("content")
+            if cast("dict[str, object]", note).get("id") == data.get("id") and isinstance(content, str):
+                return {**data, "content": content, "trimmed": False}
+    return data
 
 
 def ticket_of(event: dict[str, Any], data: dict[str, Any]) -> Ticket | None:
@@ -63,7 +94,7 @@ def ticket_of(event: dict[str, Any], data: dict[str, Any]) -> Ticket | None:
         return None
     incident = _object(data, "incident") or data
     incident_id = incident.get("id")
-    if not isinstance(incident_id, str) or not INCIDENT_ID.match(incident_id):
+    if not isinstance(incident_id, str) or not ID.match(incident_id):
         return None
     url = incident.get("html_url")
     summary = incident.get("title") or incident.get("summary")
@@ -75,10 +106,11 @@ def ticket_of(event: dict[str, Any], data: dict[str, Any]) -> Ticket | None:
 
 
 def _own_echo(settings: PagerDutySettings, event: dict[str, Any], data: dict[str, Any]) -> str:
-    """Why this event is one that we caused ourselves; empty when it is not."""
+    """Why this event is one that we caused ourselves; empty when it is not. By the agent for whatever we do (notes,
+    fields, status updates, acknowledged, resolved), by the marker for what we wrote."""
     guard = settings.loop_guard
     agent_id = (_object(event, "agent") or {}).get("id")
-    if agent_id in guard.ignore_agents:
+    if isinstance(agent_id, str) and agent_id in settings.own_agents:
         return f"written by {agent_id}, which loop_guard ignores"
     if any(isinstance(data.get(name), str) and guard.marker in data[name] for name in TEXT_FIELDS):
         return "carries our own marker"

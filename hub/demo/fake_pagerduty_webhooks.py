@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections import deque
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -54,6 +55,9 @@ class Subscription:
         self.secrets = signing_secrets
         self.topics = topics
         self.retry_every = retry_every
+        self.filter: dict[str, Any] = {"type": "account_reference"}
+        self.description = ""
+        self.active = True
         self.disabled = False
         self.drops_in_a_row = 0
         self.queues: dict[str, deque[Delivery]] = {}
@@ -64,9 +68,19 @@ class Subscription:
     def waiting(self) -> int:
         return sum(len(queue) for queue in self.queues.values())
 
+    def covers(self, incident: dict[str, Any]) -> bool:
+        """Whether the incident is of the account, the service or the team that was subscribed to."""
+        match self.filter["type"]:
+            case "service_reference":
+                return bool(incident["service"]["id"] == self.filter["id"])
+            case "team_reference":
+                return any(team["id"] == self.filter["id"] for team in incident["teams"])
+            case _:
+                return True
+
     def enqueue(self, resource_id: str, event_type: str, body: bytes) -> None:
         """Put an event in the line of its incident; a disabled subscription takes none."""
-        if self.topics and event_type not in self.topics:
+        if not self.active or (self.topics and event_type not in self.topics | {"pagey.ping"}):
             return
         now = clock.monotonic()
         delivery = Delivery(id=secrets.token_hex(16), event_type=event_type, body=body, made=now, due=now)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from connectors.config import load
-from connectors.connector import Connector
+from connectors.connector import Connector, InboundRequest
 from connectors.pagerduty.settings import PagerDutySettings
 from connectors.registry import connector
 from connectors.signatures import SignatureMismatch
@@ -42,7 +42,8 @@ class Receiver:
         if self.script:
             return web.Response(status=self.script.pop(0))
         try:
-            self.received.append(self.connector.verify(self.settings, request.headers, body))
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            self.received += self.connector.verify(self.settings, InboundRequest(headers=headers, body=body))
         except HubError as error:
             self.errors.append(error)
             return web.Response(status=self.connector.answers.for_error(error))
@@ -96,7 +97,7 @@ async def test_what_responders_do_arrives_in_order_and_means_something(
         ]
         assert "pagey.ping" in receiver.kinds()
         meanings = [
-            receiver.connector.normalize(receiver.settings, d, receiver.settings.inbound.routes)
+            receiver.connector.normalize(receiver.settings, d, receiver.settings.inbound.routes, None)
             for d in about
         ]
         first, second, _, last = meanings

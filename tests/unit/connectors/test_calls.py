@@ -7,8 +7,8 @@ from requests import exceptions as http
 from urllib3 import exceptions as pool
 
 from connectors.calls import Answer, NoAnswer, NotSent, failure_of, seconds_to_wait
+from connectors.pagerduty.api import refusal
 from connectors.pagerduty.client import without_answer
-from connectors.pagerduty.reply import refusal
 from core.errors import HubError, Misconfigured, Rejected, Retryable, Uncertain
 
 
@@ -67,7 +67,7 @@ def answer(status: int, code: int | None = None, headers: dict[str, str] | None 
         (400, 1019, Rejected, "incident_merged"),
         (400, 5001, Rejected, "ticket_gone"),
         (401, 2006, Misconfigured, "credentials_refused"),
-        (402, 2014, Rejected, "refused"),
+        (402, 2014, Rejected, "missing_ability"),
         (403, 2010, Misconfigured, "credentials_refused"),
         (404, 2100, Rejected, "ticket_gone"),
         (404, None, Rejected, "ticket_gone"),
