@@ -4,14 +4,16 @@ hub's wiring, used by `connectors/<name>/client.py`."""
 from __future__ import annotations
 
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 
 from connectors.calls import Answer, NoAnswer, NotSent
 
-TIMEOUT = httpx.Timeout(10.0, connect=3.0, pool=7.0)  # seconds; `pool` is the wait for a free connection
+if TYPE_CHECKING:
+    import httpx  # imported where it is used: 15 MB that a hub without these connectors never needs
+
+READ_SECONDS, CONNECT_SECONDS, POOL_SECONDS = 10.0, 3.0, 7.0  # `pool` is the wait for a free connection
 MAX_ANSWER = 8 * 1024 * 1024  # bytes; a conversation of 500 parts is 1 to 2 MB
 
 
@@ -35,8 +37,10 @@ class VendorHttp:
 def new_client() -> httpx.AsyncClient:
     """No redirects (a vendor's API host is fixed), no cookies (they pin a ServiceNow session to one node), nothing
     from the environment (a proxy or netrc there would see the tokens)."""
+    import httpx
+
     return httpx.AsyncClient(
-        timeout=TIMEOUT,
+        timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=POOL_SECONDS),
         follow_redirects=False,
         trust_env=False,
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
@@ -48,6 +52,8 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> Answer:
     """One request, sent once, its answer read up to MAX_ANSWER.
 
     Raises NotSent when nothing can have arrived, NoAnswer when something may have."""
+    import httpx
+
     try:
         response = await client.send(request, stream=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:

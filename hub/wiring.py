@@ -100,11 +100,7 @@ async def wire(
                 sealer=sealer,
                 outbound=outbound,
                 rails=rails,
-                addresses=LightningAddresses(
-                    lambda url: outbound.get(url, max_bytes=_LNURL_BYTES, timeout=_LNURL_SECONDS),
-                    network=next(iter(rails.values())).capabilities.network,
-                    domains=domains,
-                ),
+                addresses=_addresses(outbound, rails, domains),
                 creator=CreationLane(work),
                 intake=IntakeLane(work),
                 callbacks=CallbackTester(work, outbound, sealer),
@@ -127,6 +123,16 @@ async def wire(
         threads.close()
         await vendor_http.close()
         await database.close()
+
+
+def _addresses(
+    outbound: OutboundHttp, rails: Mapping[str, Rail], domains: dict[str, str]
+) -> LightningAddresses:
+    return LightningAddresses(
+        lambda url: outbound.get(url, max_bytes=_LNURL_BYTES, timeout=_LNURL_SECONDS),
+        network=next(iter(rails.values())).capabilities.network,
+        domains=domains,
+    )
 
 
 async def _watch(work: UnitOfWork, book: ConnectorBook) -> None:

@@ -5,15 +5,24 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 from msgspec import inspect as shapes
 
-from connectors.expressions import Condition, Expression, Mapped, Template
+from connectors.expressions import (
+    Condition,
+    Expression,
+    Mapped,
+    OutcomeCondition,
+    OutcomeExpression,
+    OutcomeMapped,
+    PlainTemplate,
+    Template,
+)
 from connectors.form import ConnectorFile
-from connectors.pagerduty.settings import PagerDutySettings
 from connectors.rails.sandbox import SandboxOptions
+from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
 from core.routing.model import Policy
 from core.tasks.types import TaskType
@@ -26,7 +35,11 @@ CUSTOM = {
     Mapped: "JMESPath, or an object or list of them",
     Expression: "JMESPath",
     Condition: "JMESPath that gives true or false",
+    OutcomeMapped: "JMESPath over {task, result, ticket}, or an object or list of them",
+    OutcomeExpression: "JMESPath over {task, result, ticket}",
+    OutcomeCondition: "JMESPath over {task, result, ticket} that gives true or false",
     Template: "minijinja text",
+    PlainTemplate: "minijinja text, plain",
 }
 
 
@@ -47,11 +60,14 @@ FORMS = (
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),
     Form(file="connectors/*.yaml", struct=ConnectorFile),
-    Form(
-        file="connectors/pagerduty.yaml",
-        struct=PagerDutySettings,
-        schema="connector_pagerduty",
-        but=ConnectorFile,
+    *(
+        Form(
+            file=f"connectors/{name}.yaml",
+            struct=connector(name).settings,
+            schema=f"connector_{name}",
+            but=ConnectorFile,
+        )
+        for name in sorted(CONNECTORS)
     ),
 )
 
@@ -75,7 +91,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 def groups(form: Form) -> list[Group]:
     """Every Struct of the form once, in the order of reading, the top first."""
-    known = {field.encode_name for field in _struct(form.but).fields} if form.but else set()
+    inherited = _struct(form.but).fields if form.but else ()
+    own = vars(form.struct).get("__annotations__", {})  # a field that is narrowed is told again
+    known = {field.encode_name for field in inherited if field.name not in own}
     return list(_groups(_struct(form.struct), "", set(), known))
 
 
@@ -94,14 +112,14 @@ def _groups(shape: shapes.StructType, path: str, seen: set[type], known: set[str
     fields = [field for field in shape.fields if field.encode_name not in known]
     keys = [
         Key(
-            place=f"{shape.cls.__name__.strip('_')}.{field.encode_name}",
+            place=f"{_home(shape.cls, field.name).__name__.strip('_')}.{field.encode_name}",
             name=field.encode_name,
             kind=words(field.type),
             default=_default(field),
         )
         for field in fields
     ]
-    yield Group(path=path, about=" ".join((shape.cls.__doc__ or "").split()), keys=keys)
+    yield Group(path=path, about=" ".join(((get_origin(shape.cls) or shape.cls).__doc__ or "").split()), keys=keys)
     for field in fields:
         for inner, suffix in _inside(field.type):
             if inner.cls not in seen:
@@ -109,11 +127,19 @@ def _groups(shape: shapes.StructType, path: str, seen: set[type], known: set[str
                 yield from _groups(inner, f"{path}.{name}" if path else name, seen, set())
 
 
+def _home(cls: type, field: str) -> type:
+    """The class that says what the field is: the first one that had it; who narrows it means the same."""
+    plain: type = get_origin(cls) or cls
+    return [one for one in plain.__mro__ if field in vars(one).get("__annotations__", {})][-1]
+
+
 def _inside(shape: shapes.Type) -> Iterator[tuple[shapes.StructType, str]]:
     if isinstance(shape, shapes.StructType):
         yield shape, ""
-    elif isinstance(shape, shapes.ListType):
+    elif isinstance(shape, shapes.ListType | shapes.VarTupleType):
         yield from ((inner, "[]" + suffix) for inner, suffix in _inside(shape.item_type))
+    elif isinstance(shape, shapes.DictType):
+        yield from ((inner, ".<name>" + suffix) for inner, suffix in _inside(shape.value_type))
     elif isinstance(shape, shapes.UnionType):
         for member in shape.types:
             yield from _inside(member)
@@ -127,7 +153,7 @@ def _default(field: shapes.Field) -> str | None:
         return "as below"
     if value is None:
         return "none"
-    if value in ("", [], {}):
+    if value in ("", [], {}, ()):
         return "empty"
     return f"`{_plain(value)}`"
 
@@ -155,7 +181,7 @@ def words(shape: shapes.Type) -> str:
             return ", ".join(f"`{_plain(value)}`" for value in shape.values)
         case shapes.EnumType():
             return ", ".join(f"`{member.value}`" for member in shape.cls if isinstance(member, enum.Enum))
-        case shapes.ListType():
+        case shapes.ListType() | shapes.VarTupleType():
             inner = words(shape.item_type)
             return f"list of {'groups' if inner == 'group' else inner}"
         case shapes.DictType():

@@ -23,7 +23,7 @@ TITLES = {
     "core.intake.states.TRANSITIONS": "Inbound event",
     "core.payouts.states.TRANSITIONS": "Payout",
     "core.payouts.states.ATTEMPT_TRANSITIONS": "Payout attempt: one invoice",
-    "core.replies.states.TRANSITIONS": "Reply: one note into one ticket",
+    "core.replies.states.TRANSITIONS": "Reply: one write into one ticket",
     "core.routing.states.TRANSITIONS": "Assignment: one worker's turn at one task",
     "core.tasks.states.TRANSITIONS": "Task",
     "core.verification.states.TRANSITIONS": "Verification of one submission",

@@ -26,6 +26,8 @@ BESIDE = {
     "routing.draft": "keeps what a person typed; the page sends it again",
     "verification.lapse": "as verification.advance, for a task that ended meanwhile",
     "verification.refuse": "as tasks.verify, for an answer that did not pass",
+    "intake.stop": "only raises the alarm; the delivery is read again and raises it again",
+    "intake.quarantine": "the sender gets its refusal in any case, and what it repeats is kept then",
     "tasks.cancel": "one transaction of the command line, repeated by the operator",
 }
 

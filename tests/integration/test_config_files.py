@@ -160,7 +160,7 @@ def test_a_reference_to_nothing_is_an_error(folder: Path, reference: str) -> Non
         (
             "port: 8000",
             "prot: 8000",
-            "hub.yaml: server.prot: unknown key (did you mean `port`?); known here: host, port, public_url",
+            "hub.yaml: server.prot: unknown key (did you mean `port`?); known here: host, port, public_url, client_ip_header",
         ),
         ("port: 8000", "port: 70000", "hub.yaml: Expected `int` <= 65535 - at `$.server.port`"),
         ("port: 8000", "port: http", "hub.yaml: Expected `int`, got `str` - at `$.server.port`"),
@@ -370,7 +370,7 @@ async def test_the_simulated_vendors_are_on_this_machine(tmp_path: Path, url: st
 async def test_a_simulated_vendor_answers_under_its_own_path(tmp_path: Path) -> None:
     environ = {"HUB_SIMULATOR_URL": "http://127.0.0.1:8000/demo"}
     async with wire(read(SHIPPED, HUB_DATA_DIR=str(tmp_path)), SHIPPED, environ) as wiring:
-        found = wiring.configs["demo-oncall"].settings.test_base_url
+        found = wiring.book["demo-oncall"].settings.test_base_url
     assert found == "http://127.0.0.1:8000/demo/pagerduty"
 
 

@@ -154,7 +154,7 @@ async def test_a_database_that_is_away_tells_everybody() -> None:
         for number in range(5)
     ]
     answers = await asyncio.gather(
-        *(lane.receive("oncall", one) for one in deliveries), return_exceptions=True
+        *(lane.receive("oncall", [one]) for one in deliveries), return_exceptions=True
     )
     await database.close()
     assert [type(answer) for answer in answers] == [Unavailable] * 5

@@ -117,8 +117,7 @@ def downgrade() -> None:
         "repairs",
     ):
         op.drop_table(name)
-    with op.batch_alter_table("replies") as batch_op:
-        batch_op.add_column(sa.Column("text", sa.Text(), nullable=True))
+    _text_back()
     first = (
         "(actions::json -> 0) ->> 'body'"
         if op.get_bind().dialect.name == "postgresql"
@@ -131,3 +130,13 @@ def downgrade() -> None:
         batch_op.drop_index("ix_replies_ticket")
         batch_op.drop_column("actions")
         batch_op.drop_column("position")
+
+
+def _text_back() -> None:
+    """In its old place, where the database can do that."""
+    column = sa.Column("text", sa.Text(), nullable=True)
+    if op.get_bind().dialect.name == "postgresql":
+        op.add_column("replies", column)
+        return
+    with op.batch_alter_table("replies", recreate="always") as batch_op:
+        batch_op.add_column(column, insert_after="marker")
