@@ -12,13 +12,12 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-import httpx
-
 from connectors.calls import Answer
-from connectors.vendor_http import TIMEOUT, send
+from connectors.vendor_http import READ_SECONDS, send
 from core.replies.ticketing import Call
 
 if TYPE_CHECKING:
+    import httpx
     from intercom import AsyncIntercom
 
     Work = Callable[[AsyncIntercom, Any], Awaitable[object]]
@@ -39,7 +38,7 @@ class _Taken(Exception):
 class _Wire:
     """What the library uses of an httpx client. `answer` is what came back, whatever the library makes of it."""
 
-    timeout = TIMEOUT
+    timeout = SimpleNamespace(read=READ_SECONDS)
 
     def __init__(self, http: httpx.AsyncClient, *, dry: bool = False):
         self._http = http
@@ -47,12 +46,14 @@ class _Wire:
         self.answer: Answer | None = None
 
     async def request(self, *, method: str, url: str, **arguments: Any) -> httpx.Response:
-        # It passes its own time-out as one number for everything; ours tells connecting from reading.
+        # It passes its own time-out as one number for everything; the client's tells connecting from reading.
         arguments.pop("timeout", None)
-        request = self._http.build_request(method, url, timeout=TIMEOUT, **arguments)
+        request = self._http.build_request(method, url, **arguments)
         if self._dry:
             raise _Taken(call_of(request))
         self.answer = await send(self._http, request)
+        import httpx  # here already: the client is one of its
+
         return httpx.Response(
             self.answer.status,
             headers={"content-type": "application/json"},
@@ -142,9 +143,7 @@ class Caller:
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json", **self._headers}
         if version is not None:
             headers["Intercom-Version"] = version
-        return self._http().build_request(
-            method, f"{self._url}/{path}", json=body, headers=headers, timeout=TIMEOUT
-        )
+        return self._http().build_request(method, f"{self._url}/{path}", json=body, headers=headers)
 
     def _api(self, names: Any, wire: _Wire) -> Any:
         # `max_retries` stays unset: its retries would repeat a POST after a 500 that had been committed.

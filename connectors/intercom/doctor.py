@@ -6,14 +6,14 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
-
+from connectors.calls import NoAnswer, NotSent
 from connectors.connector import Check, Tools, Visit
 from connectors.intercom import steps
 from connectors.intercom.client import IntercomClient, client
 from connectors.intercom.reply import part_id_in
-from connectors.intercom.settings import IntercomSettings, IntercomStep
+from connectors.intercom.settings import IntercomSettings
 from connectors.intercom.shapes import member, number_of, objects, parts_of, target_of
+from connectors.vendor_http import send
 from core import clock, ids
 from core.errors import HubError
 
@@ -105,27 +105,23 @@ async def _webhook(settings: IntercomSettings, tools: Tools, visit: Visit) -> Ch
     if not url.startswith("https://") and settings.test_base_url is None:
         return Check(name="webhook address", ok=False, said=f"{url} is not https", fix=fix)
     try:
-        response = await tools.http().head(url)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Check(
-            name="webhook address",
-            ok=None,
-            said=f"{url} cannot be reached from here: {type(error).__name__}",
-            fix=fix,
-        )
+        answer = await send(tools.http(), tools.http().build_request("HEAD", url))
+    except (NotSent, NoAnswer) as problem:
+        said = f"{url} cannot be reached from here: {problem}"
+        return Check(name="webhook address", ok=None, said=said, fix=fix)
     return Check(
         name="webhook address",
-        ok=response.status_code == 200,
-        said=f"HEAD {url} answers {response.status_code}",
+        ok=answer.status == 200,
+        said=f"HEAD {url} answers {answer.status}",
         fix=fix,
     )
 
 
 async def _admin(settings: IntercomSettings, api: IntercomClient) -> Check:
-    name, fix = (
-        "act_as_admin",
+    name = "act_as_admin"
+    fix = (
         "Settings > Workspace > Teammates: invite a teammate for the hub alone, with an Inbox seat (comments to "
-        "e-mail conversations are only sent for one), and write the number at the end of its address here.",
+        "e-mail conversations are only sent for one), and write the number at the end of its address here."
     )
     try:
         listed = await api.ask(lambda it, _: it.admins.list())
@@ -149,7 +145,7 @@ async def _attributes(settings: IntercomSettings, api: IntercomClient) -> Check:
     named = sorted(
         {
             name
-            for step in file_steps(settings)
+            for step in settings.steps()
             for name in {**(step.set_attributes or {}), **(step.set_values or {})}
         }
     )
@@ -177,7 +173,7 @@ async def _attributes(settings: IntercomSettings, api: IntercomClient) -> Check:
 
 
 async def _tags(settings: IntercomSettings, api: IntercomClient) -> Check:
-    named = sorted({tag for step in file_steps(settings) for tag in (step.tag, step.untag) if tag})
+    named = sorted({tag for step in settings.steps() for tag in (step.tag, step.untag) if tag})
     if not named:
         return Check(name="tags", ok=True, said="the file sets none")
     try:
@@ -195,9 +191,7 @@ async def _tags(settings: IntercomSettings, api: IntercomClient) -> Check:
 
 
 async def _assignees(settings: IntercomSettings, api: IntercomClient) -> Check:
-    named = {
-        step.assign.to for step in file_steps(settings) if step.assign is not None and ":" in step.assign.to
-    }
+    named = {step.assign.to for step in settings.steps() if step.assign is not None and ":" in step.assign.to}
     if not named:
         return Check(name="assignees", ok=True, said="the file names none")
     try:
@@ -245,8 +239,3 @@ async def _canary(settings: IntercomSettings, api: IntercomClient, visit: Visit)
         else "the note came back changed",
         fix="Without marker and author a doubtful write cannot be found again: set `mode: shadow` and tell us.",
     )
-
-
-def file_steps(settings: IntercomSettings) -> list[IntercomStep]:
-    outcomes = (settings.outbound, *settings.outbound.routes.values())
-    return [step for one in outcomes for kind in (one.verified, one.failed, one.expired) for step in kind]

@@ -96,7 +96,7 @@ def _own_echo(
     guard = settings.loop_guard
     if topic == "conversation_part.tag.created":
         # The part that got the tag is the customer's, so its author tells nothing; the tag itself does.
-        tags, own = _added(item, part), own_tags(settings)
+        tags, own = _added(item, part), {step.tag for step in settings.steps() if step.tag is not None}
         return "a tag that our own steps set" if tags and all(tag & own for tag in tags) else ""
     author = member(part, "author")
     if member(author, "type") == "admin":
@@ -109,13 +109,6 @@ def _own_echo(
         if member(said, "author", "type") not in CUSTOMERS and isinstance(text, str) and guard.marker in text:
             return "carries our own marker"
     return ""
-
-
-def own_tags(settings: IntercomSettings) -> set[str]:
-    """Names or ids of the tags that steps of the file set."""
-    outcomes = (settings.outbound, *settings.outbound.routes.values())
-    steps = [step for one in outcomes for kind in (one.verified, one.failed, one.expired) for step in kind]
-    return {step.tag for step in steps if step.tag is not None}
 
 
 def _added(item: dict[str, Any], part: dict[str, Any] | None) -> list[set[str]]:

@@ -121,3 +121,8 @@ class IntercomSettings(ConnectorFile, frozen=True, kw_only=True, forbid_unknown_
     def api_url(self) -> str:
         """Where the REST API is: the region's host, or the loopback address of a test."""
         return (self.test_base_url or API[self.region]).rstrip("/")
+
+    def steps(self) -> list[IntercomStep]:
+        """Every step of the file, whatever the outcome and the route."""
+        outcomes = (self.outbound, *self.outbound.routes.values())
+        return [step for one in outcomes for kind in (one.verified, one.failed, one.expired) for step in kind]
