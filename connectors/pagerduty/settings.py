@@ -47,7 +47,7 @@ class PagerDutyAuth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     user_id: Id | None = None
 
 
-class Subscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PagerDutySubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose incidents are sent to the hub: what `hub connectors setup` asks PagerDuty for. `id` is that of the service
     or team."""
 
@@ -66,7 +66,7 @@ class StatusUpdate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     subject: PlainTemplate | None = None
 
 
-class Resolve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResolveIncident(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ends the incident. `resolution` is kept in its log."""
 
     resolution: PlainTemplate | None = None
@@ -91,14 +91,14 @@ class PagerDutyStep(Step, frozen=True, kw_only=True, forbid_unknown_fields=True)
     field_values: OutcomeMapped | None = None
     status_update: StatusUpdate | None = None
     acknowledge: Literal[True] | None = None
-    resolve: Resolve | None = None
+    resolve: ResolveIncident | None = None
     responders: Responders | None = None
 
 
 class PagerDutySettings(ConnectorFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth: PagerDutyAuth
     region: Literal["us", "eu"] = "us"
-    subscription: Subscription = Subscription()
+    subscription: PagerDutySubscription = PagerDutySubscription()
     outbound: Outbound[PagerDutyStep] = Outbound()
 
     def __post_init__(self) -> None:

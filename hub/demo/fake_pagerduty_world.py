@@ -38,6 +38,8 @@ class PagerDuty:
         self.notes: dict[str, list[Thing]] = {}
         self.alerts: dict[str, list[Thing]] = {}
         self.fields = Fields()
+        for name in ("human_check", "human_verdict", "human_task"):
+            self.fields.define(name)
         self.status_updates: dict[str, list[Thing]] = {}
         self.responders: dict[str, list[Thing]] = {}
         self.log: list[Thing] = []
