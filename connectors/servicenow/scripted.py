@@ -15,6 +15,7 @@ from core.replies.ticketing import Call, Moot, Write
 
 API = "/api/x_hitl_hub"
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+NO_RESOURCE = "does not represent any resource"  # what ServiceNow says of an API that nobody installed
 STILL_RUNNING = 30.0  # seconds to leave to a call that holds the same key
 
 
@@ -30,11 +31,11 @@ class ScriptedWriter:
         result = result_of(answer)
         if answer.status == 409 and result.get("state") == "pending":
             raise Retryable("still_running", "ServiceNow still works on the same reply.", after=STILL_RUNNING)
-        if answer.status == 404 and not result:
+        if answer.status in (400, 404) and NO_RESOURCE in said(answer):
             raise Rejected(
                 "no_endpoint",
                 f"ServiceNow has no {API}/results ({said(answer)}). Install the scoped app, or set "
-                "`writeback.via: table_api`; or the record is gone.",
+                "`writeback.via: table_api`.",
             )
         if answer.status not in (200, 201):
             raise refusal(answer, writes=True)
@@ -78,7 +79,7 @@ def outcome_of(write: Write, result: dict[str, Any]) -> str:
     Raises Uncertain for an answer that tells nothing, Rejected when the answer's text, or everything, was refused,
     Moot when the record's being closed left nothing to write."""
     written, refused, skipped = (names(result.get(name)) for name in ("written", "refused", "skipped"))
-    if result.get("state") != "done" or written is None:
+    if result.get("state") not in ("done", "refused") or written is None:
         raise Uncertain("no_outcome", "ServiceNow took the reply but told no outcome of it.")
     texts = set(values_of(write).texts)
     if texts & set(refused or []) or (refused and not written):
