@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -110,9 +110,9 @@ def verify(request: InboundRequest, settings: SignedJson) -> InboundDelivery:
     Raises SignatureMissing or SignatureMismatch and nothing else, whatever the bytes are."""
     headers, body = request.headers, request.body
     if headers.get(SIGNATURE, "").strip():
-        position = _standard(headers, body, settings.secrets)
+        position = _standard(request, settings.secrets)
     elif settings.body_hmac is not None and headers.get(BODY_SIGNATURE, "").strip():
-        position = len(settings.secrets.entries) + _of_body(headers, body, settings.body_hmac)
+        position = len(settings.secrets.entries) + _of_body(request, settings.body_hmac)
     else:
         raise SignatureMissing(SIGNATURE)
     event = _members(body)
@@ -189,7 +189,8 @@ def key_of(secret: Secret) -> bytes | None:
         return None
 
 
-def _standard(headers: Mapping[str, str], body: bytes, secrets: Secrets) -> int:
+def _standard(request: InboundRequest, secrets: Secrets) -> int:
+    headers, body = request.headers, request.body
     webhook_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "").strip()
     items = headers[SIGNATURE].split()[:MAX_PRESENTED]
     presented = [item.partition(",")[2] for item in items if item.startswith("v1,")]
@@ -197,23 +198,29 @@ def _standard(headers: Mapping[str, str], body: bytes, secrets: Secrets) -> int:
     position, active = _signer(message, presented, secrets)
     if position is None or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
         raise SignatureMismatch(SIGNATURE, active)
-    age = clock.unix() - int(stamp)
+    age = _arrived(request) - int(stamp)
     if abs(age) > TOLERANCE:
         raise Stale(SIGNATURE, age, active)
     return position
 
 
-def _of_body(headers: Mapping[str, str], body: bytes, secrets: Secrets) -> int:
+def _of_body(request: InboundRequest, secrets: Secrets) -> int:
+    headers, body = request.headers, request.body
     position, active = _signer(body, [headers[BODY_SIGNATURE].strip()], secrets)
     if position is None:
         raise SignatureMismatch(BODY_SIGNATURE, active)
     sent_at = _moment(_members(body).get("sent_at"))
     if sent_at is None:
         raise SignatureMismatch(BODY_SIGNATURE, active)  # without it the bytes could be sent again for ever
-    age = clock.unix() - clock.to_ms(sent_at) // 1000
+    age = _arrived(request) - clock.to_ms(sent_at) // 1000
     if not -TOLERANCE <= age <= BODY_MAX_AGE:
         raise Stale(BODY_SIGNATURE, age, active)
     return position
+
+
+def _arrived(request: InboundRequest) -> int:
+    """Unix seconds: now, or when what lay in quarantine came in."""
+    return clock.unix() if request.received_at is None else clock.to_ms(request.received_at) // 1000
 
 
 def _signer(message: bytes, presented: Sequence[str], secrets: Secrets) -> tuple[int | None, int]:
