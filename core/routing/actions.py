@@ -19,7 +19,7 @@ from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, NotFound
 from core.outbox.rows import Lease
-from core.routing.assignments import leave, living, task_for_update
+from core.routing.assignments import leave, living, task_for_update, task_to_offer
 from core.routing.model import Policy
 from core.routing.offering import backup_at_ms, offer_to_best, set_timers, try_again
 from core.routing.states import AssignmentKind, AssignmentState
@@ -35,7 +35,7 @@ from core.workers.actions import announce_free
 async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy) -> Assignment | None:
     """Topic `task.posted`, transaction `routing.offer`: set the task's timers and offer it to the best worker, if it
     is funded and nobody has it. When nobody can take it, it is tried again soon and whenever a worker is free."""
-    task = await task_for_update(tx, task_id)
+    task = await task_to_offer(tx, task_id)
     if task.status in ENDED:
         return None
     kind = types.of(task.task_type)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from core import clock, ids
 from core.db.unit_of_work import Transaction
-from core.routing.assignments import claim, living
+from core.routing.assignments import claim
 from core.routing.candidates import able, questions
 from core.routing.deadlines import Deadlines, Held, backup_at, timers
 from core.routing.model import Policy
@@ -23,15 +23,14 @@ async def offer_to_best(
     another task took meanwhile is passed over."""
     now = await tx.now_ms()
     due = deadlines(task, kind).due_ms(now)
-    [question] = await questions(tx.session, [(task, kind)], policy)
-    candidates = await able(tx.session, question, now, policy)
-    slot = await _free_slot(tx, task.id)
-    for best in ranked(question, candidates, (due - now) / 1000, policy.weights):
+    [asked] = await questions(tx.session, [(task, kind)], policy)
+    candidates = await able(tx.session, asked.question, now, policy)
+    for best in ranked(asked.question, candidates, (due - now) / 1000, policy.weights):
         assignment = Assignment(
             id=ids.new("asg"),
             task_id=task.id,
             worker_id=best.worker_id,
-            slot=slot,
+            slot=asked.free_slot,
             kind=str(role),
             state=str(AssignmentState.OFFERED),
             score=best.total,
@@ -82,7 +81,3 @@ def held(assignments: list[Assignment]) -> list[Held]:
         for one in assignments
     ]
 
-
-async def _free_slot(tx: Transaction, task_id: str) -> int:
-    taken = {one.slot for one in await living(tx, task_id)}
-    return min(set(range(len(taken) + 1)) - taken)
