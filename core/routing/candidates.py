@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.routing.eligible import may_take
 from core.routing.model import Candidate, Policy, Question
-from core.routing.states import LIVE
 from core.routing.statements import free_workers, turns
+from core.routing.states import LIVE
 from core.tasks.tables import Task
 from core.tasks.types import TaskType
 

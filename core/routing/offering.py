@@ -80,4 +80,3 @@ def held(assignments: list[Assignment]) -> list[Held]:
         Held(id=one.id, state=AssignmentState(one.state), due_at_ms=clock.to_ms(one.due_at))
         for one in assignments
     ]
-

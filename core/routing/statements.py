@@ -82,7 +82,7 @@ def _free(dialect: str, skilled: bool) -> str:
     if skilled:
         sql += f"""
           AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect]}
-                       GROUP BY worker_id HAVING count(*) = $6::bigint)"""
+                       GROUP BY worker_id HAVING count(*) = $6::bigint)"""  # noqa: S608 - text of ours
     limit = "$7" if skilled else "$5"
     return for_dialect(f"{sql} ORDER BY w.reliability DESC, w.id LIMIT {limit}::bigint", dialect)
 

@@ -31,8 +31,6 @@ async def to_offer(session: AsyncSession, environment: str, types: TaskTypes, po
     )
     asked = await questions(session, [(task, types.of(task.task_type)) for task in found], policy)
     able = [
-        one.question.task_id
-        for one in asked
-        if any(may_take(one.question, worker) for worker in workers)
+        one.question.task_id for one in asked if any(may_take(one.question, worker) for worker in workers)
     ]
     return able[: min(hands, policy.waiting_batch + 1)]

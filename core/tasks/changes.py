@@ -7,10 +7,12 @@ from typing import Any
 
 from core import clock, ids
 from core.db.compare_and_set import move
+from core.db.hot import for_dialect
+from core.db.hot_callbacks import LISTENED
 from core.db.unit_of_work import Transaction
 from core.tasks.model import EventType
 from core.tasks.states import ENDED, TRANSITIONS, TaskStatus
-from core.tasks.tables import Task, TaskEvent
+from core.tasks.tables import Task
 from core.tasks.view import encode, view
 
 # What the asker is told when a task reaches a status. Going back to `posted` (another worker is needed) is internal.
@@ -22,6 +24,11 @@ EVENTS: dict[TaskStatus, EventType] = {
     TaskStatus.CANCELLED: EventType.CANCELLED,
     TaskStatus.EXPIRED: EventType.EXPIRED,
 }
+
+
+_TELL = f"""
+    INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    RETURNING {LISTENED.format(organisation="$8", environment="$9")}"""  # noqa: S608 - text of ours
 
 
 async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **values: Any) -> None:
@@ -39,14 +46,13 @@ async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **v
 
 
 async def announce(tx: Transaction, task: Task, event: EventType, *, actor: str) -> None:
-    row = TaskEvent(
-        id=ids.new("evt"),
-        task_id=task.id,
-        version=task.version,
-        type=event,
-        actor=actor,
-        snapshot=encode(view(task)).decode(),
-        created_at=task.updated_at,
-    )
-    tx.session.add(row)
-    tx.emit("task.event", row.id)
+    """Write the event down, and have it sent if somebody wants the task's events now; what each of them wants is looked
+    at by the job (`core/callbacks/actions.py`)."""
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    event_id, snapshot = ids.new("evt"), encode(view(task)).decode()
+    row = (event_id, task.id, task.version, str(event), actor, snapshot, clock.to_ms(task.updated_at))
+    where = (task.organisation_id, task.environment)
+    listened = (await tx.execute(for_dialect(_TELL, tx.dialect), (*row, *where))).scalar_one()
+    if listened or task.callback_url:
+        tx.emit("task.event", event_id)
