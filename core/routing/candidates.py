@@ -35,59 +35,45 @@ async def questions(
     session: AsyncSession, tasks: Sequence[tuple[Task, TaskType]], policy: Policy
 ) -> list[Asked]:
     """What each task asks, with the people who had it before; in the order given, one query for all."""
-    had: dict[str, set[str]] = {task.id: set() for task, _ in tasks}
-    addresses: dict[str, set[str]] = {task.id: set() for task, _ in tasks}
-    taken: dict[str, set[int]] = {task.id: set() for task, _ in tasks}
-    for task_id, worker_id, address, slot, state in await turns(session, list(had)):
-        had[task_id].add(worker_id)
-        if address is not None:
-            addresses[task_id].add(address)
-        if state in _LIVE:
-            taken[task_id].add(slot)
-    return [
-        Asked(
-            question=Question(
-                task_id=task.id,
-                environment=task.environment,
-                skills=frozenset(task.skills) | frozenset(kind.skills),
-                minimum_tier=policy.tier_for(task.risk_tier),
-                payout_msat=task.payout_msat,
-                had=frozenset(had[task.id]),
-                addresses=frozenset(addresses[task.id]),
-            ),
-            taken=frozenset(taken[task.id]),
-        )
-        for task, kind in tasks
-    ]
+    rows = await turns(session, [task.id for task, _ in tasks])
+    of_task: dict[str, list[Any]] = {task.id: [] for task, _ in tasks}
+    for row in rows:
+        of_task[row[0]].append(row)
+    return [asked_of(task, kind, policy, of_task[task.id]) for task, kind in tasks]
+
+
+def asked_of(task: Task, kind: TaskType, policy: Policy, rows: Sequence[Any]) -> Asked:
+    """`rows` are the turns of this task (`statements.TURNS`)."""
+    return Asked(
+        question=Question(
+            task_id=task.id,
+            environment=task.environment,
+            skills=frozenset(task.skills) | frozenset(kind.skills),
+            minimum_tier=policy.tier_for(task.risk_tier),
+            payout_msat=task.payout_msat,
+            had=frozenset(worker_id for _, worker_id, *_ in rows),
+            addresses=frozenset(address for _, _, address, *_ in rows if address is not None),
+        ),
+        taken=frozenset(slot for *_, slot, state in rows if state in _LIVE),
+    )
 
 
 async def able(session: AsyncSession, question: Question, now_ms: int, policy: Policy) -> list[Candidate]:
     """Who may take the task. Beyond `policy.candidates` people only the most reliable are looked at."""
-    rows = await free_workers(
-        session,
-        question.environment,
-        tier=question.minimum_tier,
-        payout_msat=question.payout_msat,
-        not_of=question.task_id,
-        skills=question.skills,
-        limit=policy.candidates,
-    )
+    return able_of(question, await free_workers(session, question, policy.candidates), now_ms)
+
+
+def able_of(question: Question, rows: Sequence[Any], now_ms: int) -> list[Candidate]:
     found = [_candidate(row, now_ms) for row in rows]
     return [worker for worker in found if may_take(question, worker)]
 
 
 async def free(session: AsyncSession, environment: str, now_ms: int, policy: Policy) -> list[Candidate]:
     """Who could take anything at all now."""
-    rows = await free_workers(
-        session,
-        environment,
-        tier=0,
-        payout_msat=_ANY_PAYOUT,
-        not_of="",
-        skills=(),
-        limit=policy.candidates,
+    anything = Question(
+        task_id="", environment=environment, skills=frozenset(), minimum_tier=0, payout_msat=_ANY_PAYOUT
     )
-    return [_candidate(row, now_ms) for row in rows]
+    return [_candidate(row, now_ms) for row in await free_workers(session, anything, policy.candidates)]
 
 
 def _candidate(row: Any, now_ms: int) -> Candidate:

@@ -4,7 +4,7 @@ it. Used by `candidates.py` and `assignments.py`, which decide on what comes bac
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import clock
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
+from core.routing.model import Question
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
 
+TASK = [column.name for column in Task.__table__.columns]
 _HELD_TASK = {
     dialect: for_dialect(
-        f"SELECT {', '.join(column.name for column in Task.__table__.columns)} FROM tasks WHERE id = $1"  # noqa: S608 - names are ours
+        f"SELECT {', '.join(TASK)} FROM tasks WHERE id = $1"  # noqa: S608 - names are ours
         + (" FOR NO KEY UPDATE" if dialect == "postgresql" else ""),
         dialect,
     )
@@ -34,8 +36,11 @@ _READERS = [
 async def held_task(tx: Transaction, task_id: str) -> Task | None:
     """The task as it is now, held until the end of the transaction; a copy that the session does not watch."""
     row = (await tx.execute(_HELD_TASK[tx.dialect], (task_id,))).first()
-    if row is None:
-        return None
+    return None if row is None else task_of(row)
+
+
+def task_of(row: Iterable[Any]) -> Task:
+    """From the columns `TASK`, not watched by any session."""
     values = zip(_PROPERTIES, _READERS, row, strict=True)
     return Task(**{name: value if read is None else _read(read, value) for name, read, value in values})
 
@@ -45,7 +50,7 @@ def _read(read: Any, value: Any) -> Any:
 
 
 # Who had each of these tasks: task, worker, where they are paid, slot, state.
-_TURNS = {
+TURNS = {
     "postgresql": """
         SELECT a.task_id, a.worker_id, w.payout_address, a.slot, a.state
         FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = ANY($1::text[])""",
@@ -58,7 +63,7 @@ _TURNS = {
 async def turns(session: AsyncSession, task_ids: list[str]) -> Sequence[Any]:
     connection = await session.connection()
     dialect = connection.dialect.name
-    return (await connection.exec_driver_sql(_TURNS[dialect], (_list(task_ids, dialect),))).all()
+    return (await connection.exec_driver_sql(TURNS[dialect], (_list(task_ids, dialect),))).all()
 
 
 _SKILLS_OF = {
@@ -87,50 +92,37 @@ def _free(dialect: str, skilled: bool) -> str:
     return for_dialect(f"{sql} ORDER BY w.reliability DESC, w.id LIMIT {limit}::bigint", dialect)
 
 
-async def free_workers(
-    session: AsyncSession,
-    environment: str,
-    *,
-    tier: int,
-    payout_msat: int,
-    not_of: str,
-    skills: Collection[str],
-    limit: int,
-) -> Sequence[Any]:
-    """Rows of id, environment, available, tier, reliability, price floor, capacity, load, payout address, idle since
-    (ms), skills as JSON (None without any)."""
+def free_of(question: Question, limit: int, dialect: str) -> tuple[str, tuple[Any, ...]]:
+    """The text and its parameters. Rows of id, environment, available, tier, reliability, price floor, capacity, load,
+    payout address, idle since (ms), skills as JSON (None without any)."""
+    wanted: tuple[Any, ...] = ()
+    if question.skills:
+        wanted = (_list(sorted(question.skills), dialect), len(question.skills))
+    first = (question.environment, question.minimum_tier, question.payout_msat, question.task_id)
+    return _free(dialect, bool(question.skills)), (*first, *wanted, limit)
+
+
+async def free_workers(session: AsyncSession, question: Question, limit: int) -> Sequence[Any]:
     connection = await session.connection()
-    dialect = connection.dialect.name
-    wanted = (_list(sorted(skills), dialect), len(skills)) if skills else ()
-    parameters = (environment, tier, payout_msat, not_of, *wanted, limit)
-    return (await connection.exec_driver_sql(_free(dialect, bool(skills)), parameters)).all()
+    return (await connection.exec_driver_sql(*free_of(question, limit, connection.dialect.name))).all()
 
 
-_ASSIGNMENT = "id, task_id, worker_id, slot, kind, state, score, offered_at, expires_at, due_at"
+ASSIGNMENT = "id, task_id, worker_id, slot, kind, state, score, offered_at, expires_at, due_at"
 _CLAIM = f"""
     WITH taken AS (
         UPDATE workers SET load = load + 1 WHERE id = $3 AND load < capacity AND available RETURNING id)
-    INSERT INTO assignments ({_ASSIGNMENT})
+    INSERT INTO assignments ({ASSIGNMENT})
     SELECT $1, $2, id, $4::int, $5, $6, $7::float8, $8::bigint, $9::bigint, $10::bigint FROM taken
     ON CONFLICT DO NOTHING"""  # noqa: S608 - text of ours
 _GIVE = f"""
-    INSERT INTO assignments ({_ASSIGNMENT}) SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+    INSERT INTO assignments ({ASSIGNMENT}) SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10
     FROM workers WHERE id = ?3 AND load < capacity AND available ON CONFLICT DO NOTHING"""  # noqa: S608 - text of ours
 _COUNT = "UPDATE workers SET load = load + 1 WHERE id = ?1"
 
 
 async def claim(tx: Transaction, assignment: Assignment) -> bool:
     """See `core/routing/assignments.py`."""
-    row = (
-        assignment.id,
-        assignment.task_id,
-        assignment.worker_id,
-        assignment.slot,
-        assignment.kind,
-        assignment.state,
-        assignment.score,
-        *(clock.to_ms(at) for at in (assignment.offered_at, assignment.expires_at, assignment.due_at)),
-    )
+    row = assignment_row(assignment)
     if tx.dialect == "sqlite":  # the one writer; nobody comes between the two
         if (await tx.execute(_GIVE, row)).rowcount != 1:
             return False
@@ -141,6 +133,20 @@ async def claim(tx: Transaction, assignment: Assignment) -> bool:
         return True
     await tx.execute("ROLLBACK TO SAVEPOINT claim")
     return False
+
+
+def assignment_row(assignment: Assignment) -> tuple[Any, ...]:
+    """The columns `ASSIGNMENT`."""
+    return (
+        assignment.id,
+        assignment.task_id,
+        assignment.worker_id,
+        assignment.slot,
+        assignment.kind,
+        assignment.state,
+        assignment.score,
+        *(clock.to_ms(at) for at in (assignment.offered_at, assignment.expires_at, assignment.due_at)),
+    )
 
 
 def _list(values: list[str], dialect: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from core import clock, ids
 from core.db.compare_and_set import move
 from core.db.hot import for_dialect
@@ -43,6 +45,14 @@ async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **v
     if event is None:
         return
     await announce(tx, task, event, actor=actor)
+
+
+def snapshot_as(task: Task, status: TaskStatus, now_ms: int) -> str:
+    """The task as the API will show it in that status, for an event that is written with the move."""
+    shown = msgspec.structs.replace(
+        view(task), status=str(status), updated_at=clock.iso(clock.from_ms(now_ms))
+    )
+    return encode(shown).decode()
 
 
 async def announce(tx: Transaction, task: Task, event: EventType, *, actor: str) -> None:
