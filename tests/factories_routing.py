@@ -151,8 +151,7 @@ class Hub:
     async def handle(self, lease: Lease) -> None:
         match lease.topic:
             case "task.posted":
-                async with self.work.finishing(lease, "routing.offer") as tx:
-                    await actions.offer(tx, lease.subject, self.types, self.policy)
+                await actions.offer_posted(self.work, lease, self.types, self.policy)
             case "assignment.lapse":
                 async with self.work.finishing(lease, "routing.lapse") as tx:
                     await actions.lapse_offer(tx, lease.subject)

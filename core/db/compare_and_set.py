@@ -3,14 +3,15 @@ Two processes that try the same move find one winner; the other gets a Conflict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.db.base import Base
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict
 
@@ -37,19 +38,35 @@ async def move(
         )
     identity: Any = kind.__mapper__.primary_key[0]
     key = getattr(row, identity.name)
-    statement = (
-        update(kind)
-        .where(identity == key, getattr(kind, column) == before)
-        .values({column: str(to), **values})
-        .execution_options(synchronize_session=False)
-    )
-    result: Any = await tx.session.execute(statement)
-    if result.rowcount != 1:
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()  # a row that is moved in the transaction that made it
+    sql, bind = _update(kind, column, tuple(values), tx.dialect)
+    parameters = (key, before, str(to), *(b(v) for b, v in zip(bind, values.values(), strict=True)))
+    if (await tx.execute(sql, parameters)).rowcount != 1:
         raise Conflict(
             "moved_meanwhile", f"This {name} is no longer {before}", state=str(before), wanted=str(to)
         )
     for attribute, value in {column: str(to), **values}.items():
         _set_clean(row, attribute, value)
+
+
+@functools.cache
+def _update(
+    kind: type[Base], column: str, names: tuple[str, ...], dialect: str
+) -> tuple[str, list[Callable[[Any], Any]]]:
+    """The text of one kind of move, and what makes driver values of the values that it sets. Moves are of few kinds, and
+    building the statement anew costs more than running it."""
+    columns = [kind.__mapper__.columns[name] for name in names]
+    settings = ", ".join(f"{name} = ${n}" for n, name in enumerate([column, *(c.name for c in columns)], 3))
+    identity = kind.__mapper__.primary_key[0].name
+    sql = f"UPDATE {kind.__tablename__} SET {settings} WHERE {identity} = $1 AND {column} = $2"  # noqa: S608 - names are ours
+    return for_dialect(sql, dialect), [_binder(c.type) for c in columns]
+
+
+def _binder(kind: Any) -> Callable[[Any], Any]:
+    """Our own types (`core/db/base.py`) alone differ from what the driver takes, and alike for both databases."""
+    bind = getattr(kind, "process_bind_param", None)
+    return (lambda value: value) if bind is None else (lambda value: bind(value, None))
 
 
 def _set_clean(row: Base, attribute: str, value: Any) -> None:

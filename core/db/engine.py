@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from core.db import one_hop
+
 # The database's own clock in milliseconds UTC, as an SQL expression. Leases and due times are compared on it alone,
 # so that two machines with different clocks agree. julianday keeps 0.04 ms; SQLite 3.40 has no unixepoch('subsec').
 NOW_MS = {
@@ -45,7 +47,7 @@ class Database:
             self.writer = asyncio.Lock()
             self.engine: AsyncEngine = create_async_engine(
                 parsed.set(drivername="sqlite+aiosqlite"),
-                connect_args={"isolation_level": None, "timeout": 10},
+                connect_args={"isolation_level": None, "timeout": 10, "async_creator_fn": one_hop.connect},
                 pool_size=pool_size,
                 max_overflow=8,
             )

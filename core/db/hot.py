@@ -279,12 +279,14 @@ RECEIVE = f"""
     FROM wanted JOIN stored USING (id) RETURNING subject"""  # noqa: S608 - text of ours
 
 
-# Balance, the clock, and whether older tasks of the same organisation wait for money (then nobody overtakes them).
+# Balance, the clock, whether older tasks of the organisation wait for money (nobody overtakes them), whether it listens.
 HELD_NOW = f"""
     SELECT id, credits_msat - debits_msat, {NOW_MS["postgresql"]},
            EXISTS (SELECT 1 FROM tasks WHERE organisation_id = split_part(ledger_accounts.id, ':', 1)
                    AND environment = split_part(ledger_accounts.id, ':', 2)
-                   AND funded = false AND status IN ('posted', 'assigned', 'submitted'))
+                   AND funded = false AND status IN ('posted', 'assigned', 'submitted')),
+           EXISTS (SELECT 1 FROM callback_endpoints WHERE organisation_id = split_part(ledger_accounts.id, ':', 1)
+                   AND environment = split_part(ledger_accounts.id, ':', 2) AND disabled_at IS NULL)
     FROM ledger_accounts WHERE id = ANY($1::text[])"""  # noqa: S608 - text of ours
 
 _JOBS_OF = Columns(table="outbox", types={"id": "text", "topic": "text", "subject": "text", "task": "text"})

@@ -19,7 +19,8 @@ from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, NotFound
 from core.outbox.rows import Lease
-from core.routing.assignments import leave, living, task_for_update
+from core.routing.assignments import leave, living, task_for_update, task_to_offer
+from core.routing.at_once import offer_at_once
 from core.routing.model import Policy
 from core.routing.offering import backup_at_ms, offer_to_best, set_timers, try_again
 from core.routing.states import AssignmentKind, AssignmentState
@@ -33,9 +34,9 @@ from core.workers.actions import announce_free
 
 
 async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy) -> Assignment | None:
-    """Topic `task.posted`, transaction `routing.offer`: set the task's timers and offer it to the best worker, if it
+    """Transaction `routing.offer`: set the task's timers and offer it to the best worker, if it
     is funded and nobody has it. When nobody can take it, it is tried again soon and whenever a worker is free."""
-    task = await task_for_update(tx, task_id)
+    task = await task_to_offer(tx, task_id)
     if task.status in ENDED:
         return None
     kind = types.of(task.task_type)
@@ -50,6 +51,14 @@ async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy)
         return None
     await change(tx, task, TaskStatus.ASSIGNED, actor="hub")
     return assignment
+
+
+async def offer_posted(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> None:
+    """Topic `task.posted`: `offer`, in three statements where that is possible."""
+    if work.database.dialect == "postgresql" and await offer_at_once(work, lease, types, policy):
+        return
+    async with work.finishing(lease, "routing.offer") as tx:
+        await offer(tx, lease.subject, types, policy)
 
 
 async def lapse_offer(tx: Transaction, assignment_id: str) -> None:

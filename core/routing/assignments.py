@@ -8,12 +8,12 @@ from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 
 from core import clock
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
 from core.errors import NotFound
+from core.routing import statements
 from core.routing.states import HOLDS_CAPACITY, LIVE, TRANSITIONS, AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
@@ -29,28 +29,19 @@ async def task_for_update(tx: Transaction, task_id: str) -> Task:
     return task
 
 
+async def task_to_offer(tx: Transaction, task_id: str) -> Task:
+    """`task_for_update` as a copy outside the session, which is all that an offer needs. Raises NotFound."""
+    task = await statements.held_task(tx, task_id)
+    if task is None:
+        raise NotFound("unknown_task", "There is no such task")
+    return task
+
+
 async def claim(tx: Transaction, assignment: Assignment) -> bool:
     """Count one more in the worker's hands and write the assignment, or neither. False when the worker is full or
     paused by now, or the slot taken. A savepoint, because on PostgreSQL a lost race would otherwise keep the
     worker's row locked and end the transaction; the caller goes on with the next candidate."""
-    savepoint = await tx.session.begin_nested()
-    taken: Any = await tx.session.execute(
-        update(Worker)
-        .where(Worker.id == assignment.worker_id, Worker.load < Worker.capacity, Worker.available)
-        .values(load=Worker.load + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if taken.rowcount != 1:
-        await savepoint.rollback()
-        return False
-    tx.session.add(assignment)
-    try:
-        await tx.session.flush()
-    except IntegrityError:
-        await savepoint.rollback()
-        return False
-    await savepoint.commit()
-    return True
+    return await statements.claim(tx, assignment)
 
 
 async def leave(tx: Transaction, assignment: Assignment, to: AssignmentState, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Loads what `eligible` and `score` decide on, in a few queries that already leave out most who cannot take the task.
+"""Loads what `eligible` and `score` decide on, in two queries that already leave out most who cannot take the task.
 Used by `core/routing/offering.py` and `core/routing/waiting.py`."""
 
 from __future__ import annotations
@@ -6,120 +6,88 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import clock
-from core.access.tables import Person
 from core.routing.eligible import may_take
 from core.routing.model import Candidate, Policy, Question
-from core.routing.tables import Assignment
+from core.routing.statements import free_workers, turns
+from core.routing.states import LIVE
 from core.tasks.tables import Task
 from core.tasks.types import TaskType
-from core.workers.queries import skills_of
-from core.workers.tables import Worker, WorkerSkill
+
+_ANY_PAYOUT = 2**63 - 1
+_LIVE = frozenset(str(state) for state in LIVE)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A task's question, and the slots in which somebody has it now."""
+
+    question: Question
+    taken: frozenset[int]
+
+    @property
+    def free_slot(self) -> int:
+        return min(set(range(len(self.taken) + 1)) - self.taken)
 
 
 async def questions(
     session: AsyncSession, tasks: Sequence[tuple[Task, TaskType]], policy: Policy
-) -> list[Question]:
+) -> list[Asked]:
     """What each task asks, with the people who had it before; in the order given, one query for all."""
-    had: dict[str, set[str]] = {task.id: set() for task, _ in tasks}
-    addresses: dict[str, set[str]] = {task.id: set() for task, _ in tasks}
-    statement = (
-        select(Assignment.task_id, Assignment.worker_id, Worker.payout_address)
-        .join(Worker, Worker.id == Assignment.worker_id)
-        .where(Assignment.task_id.in_(list(had)))
-    )
-    for task_id, worker_id, address in (await session.execute(statement)).all():
-        had[task_id].add(worker_id)
-        if address is not None:
-            addresses[task_id].add(address)
-    return [
-        Question(
+    rows = await turns(session, [task.id for task, _ in tasks])
+    of_task: dict[str, list[Any]] = {task.id: [] for task, _ in tasks}
+    for row in rows:
+        of_task[row[0]].append(row)
+    return [asked_of(task, kind, policy, of_task[task.id]) for task, kind in tasks]
+
+
+def asked_of(task: Task, kind: TaskType, policy: Policy, rows: Sequence[Any]) -> Asked:
+    """`rows` are the turns of this task (`statements.TURNS`)."""
+    return Asked(
+        question=Question(
             task_id=task.id,
             environment=task.environment,
             skills=frozenset(task.skills) | frozenset(kind.skills),
             minimum_tier=policy.tier_for(task.risk_tier),
             payout_msat=task.payout_msat,
-            had=frozenset(had[task.id]),
-            addresses=frozenset(addresses[task.id]),
-        )
-        for task, kind in tasks
-    ]
+            had=frozenset(worker_id for _, worker_id, *_ in rows),
+            addresses=frozenset(address for _, _, address, *_ in rows if address is not None),
+        ),
+        taken=frozenset(slot for *_, slot, state in rows if state in _LIVE),
+    )
 
 
 async def able(session: AsyncSession, question: Question, now_ms: int, policy: Policy) -> list[Candidate]:
     """Who may take the task. Beyond `policy.candidates` people only the most reliable are looked at."""
-    statement = _free(question.environment).where(
-        Worker.tier >= question.minimum_tier,
-        Worker.price_floor_msat <= question.payout_msat,
-        Worker.id.not_in(question.had),
-    )
-    if question.skills:
-        skilled = (
-            select(WorkerSkill.worker_id)
-            .where(WorkerSkill.skill.in_(question.skills))
-            .group_by(WorkerSkill.worker_id)
-            .having(func.count() == len(question.skills))
-        )
-        statement = statement.where(Worker.id.in_(skilled))
-    found = await _candidates(session, statement, now_ms, policy)
+    return able_of(question, await free_workers(session, question, policy.candidates), now_ms)
+
+
+def able_of(question: Question, rows: Sequence[Any], now_ms: int) -> list[Candidate]:
+    found = [_candidate(row, now_ms) for row in rows]
     return [worker for worker in found if may_take(question, worker)]
 
 
 async def free(session: AsyncSession, environment: str, now_ms: int, policy: Policy) -> list[Candidate]:
     """Who could take anything at all now."""
-    return await _candidates(session, _free(environment), now_ms, policy)
-
-
-_COLUMNS = (
-    Worker.id,
-    Worker.environment,
-    Worker.available,
-    Worker.tier,
-    Worker.reliability,
-    Worker.price_floor_msat,
-    Worker.capacity,
-    Worker.load,
-    Worker.payout_address,
-    Worker.idle_since,
-)
-
-
-def _free(environment: str) -> Select[*tuple[Any, ...]]:
-    return (
-        select(*_COLUMNS)
-        .join(Person, Person.id == Worker.id)
-        .where(
-            Worker.environment == environment,
-            Worker.available,
-            Worker.load < Worker.capacity,
-            Person.blocked_at.is_(None),
-        )
-        .order_by(Worker.reliability.desc(), Worker.id)
+    anything = Question(
+        task_id="", environment=environment, skills=frozenset(), minimum_tier=0, payout_msat=_ANY_PAYOUT
     )
+    return [_candidate(row, now_ms) for row in await free_workers(session, anything, policy.candidates)]
 
 
-async def _candidates(
-    session: AsyncSession, statement: Select[*tuple[Any, ...]], now_ms: int, policy: Policy
-) -> list[Candidate]:
-    """Columns, not ORM rows: the load is counted by statements that the session does not see."""
-    rows = (await session.execute(statement.limit(policy.candidates))).all()
-    skills = await skills_of(session, [row.id for row in rows])
-    return [
-        Candidate(
-            worker_id=row.id,
-            environment=row.environment,
-            available=row.available,
-            skills=skills[row.id],
-            tier=row.tier,
-            reliability=row.reliability,
-            price_floor_msat=row.price_floor_msat,
-            capacity=row.capacity,
-            load=row.load,
-            payout_address=row.payout_address,
-            idle_seconds=(now_ms - clock.to_ms(row.idle_since)) / 1000,
-        )
-        for row in rows
-    ]
+def _candidate(row: Any, now_ms: int) -> Candidate:
+    name, environment, available, tier, reliability, floor, capacity, load, address, idle_since, skills = row
+    return Candidate(
+        worker_id=name,
+        environment=environment,
+        available=bool(available),
+        skills=frozenset(msgspec.json.decode(skills, type=list[str]) if skills else ()),
+        tier=tier,
+        reliability=reliability,
+        price_floor_msat=floor,
+        capacity=capacity,
+        load=load,
+        payout_address=address,
+        idle_seconds=(now_ms - idle_since) / 1000,
+    )

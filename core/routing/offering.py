@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from core import clock, ids
 from core.db.unit_of_work import Transaction
-from core.routing.assignments import claim, living
+from core.outbox.rows import NewJob
+from core.routing.assignments import claim
 from core.routing.candidates import able, questions
 from core.routing.deadlines import Deadlines, Held, backup_at, timers
-from core.routing.model import Policy
-from core.routing.score import ranked
+from core.routing.model import Candidate, Policy, Question
+from core.routing.score import Score, ranked
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
@@ -22,36 +23,63 @@ async def offer_to_best(
     """The assignment, offered, in the lowest slot that is free; None when nobody can take it now. A candidate whom
     another task took meanwhile is passed over."""
     now = await tx.now_ms()
-    due = deadlines(task, kind).due_ms(now)
-    [question] = await questions(tx.session, [(task, kind)], policy)
-    candidates = await able(tx.session, question, now, policy)
-    slot = await _free_slot(tx, task.id)
-    for best in ranked(question, candidates, (due - now) / 1000, policy.weights):
-        assignment = Assignment(
-            id=ids.new("asg"),
-            task_id=task.id,
-            worker_id=best.worker_id,
-            slot=slot,
-            kind=str(role),
-            state=str(AssignmentState.OFFERED),
-            score=best.total,
-            offered_at=clock.from_ms(now),
-            expires_at=clock.from_ms(min(now + kind.offer_seconds * 1000, due)),
-            due_at=clock.from_ms(due),
-        )
+    [asked] = await questions(tx.session, [(task, kind)], policy)
+    candidates = await able(tx.session, asked.question, now, policy)
+    for best in best_of(asked.question, task, kind, candidates, now, policy):
+        assignment = offered(task, kind, best, asked.free_slot, now, role)
         if await claim(tx, assignment):
-            expires = clock.to_ms(assignment.expires_at)
-            tx.emit("assignment.lapse", assignment.id, delay=(expires - now) / 1000)
+            tx.jobs.append(lapse_job(assignment, now))
             return assignment
     return None
 
 
+def best_of(
+    question: Question, task: Task, kind: TaskType, candidates: list[Candidate], now: int, policy: Policy
+) -> list[Score]:
+    """Best first, by what they can do in the time that is left."""
+    seconds_left = (deadlines(task, kind).due_ms(now) - now) / 1000
+    return ranked(question, candidates, seconds_left, policy.weights)
+
+
+def offered(task: Task, kind: TaskType, best: Score, slot: int, now: int, role: AssignmentKind) -> Assignment:
+    due = deadlines(task, kind).due_ms(now)
+    return Assignment(
+        id=ids.new("asg"),
+        task_id=task.id,
+        worker_id=best.worker_id,
+        slot=slot,
+        kind=str(role),
+        state=str(AssignmentState.OFFERED),
+        score=best.total,
+        offered_at=clock.from_ms(now),
+        expires_at=clock.from_ms(min(now + kind.offer_seconds * 1000, due)),
+        due_at=clock.from_ms(due),
+    )
+
+
+def lapse_job(assignment: Assignment, now: int) -> NewJob:
+    """Rings when the offer runs out."""
+    delay = (clock.to_ms(assignment.expires_at) - now) / 1000
+    return NewJob.make("assignment.lapse", assignment.id, body=None, delay=delay, queue="default", key=None)
+
+
 async def set_timers(tx: Transaction, task: Task, kind: TaskType) -> None:
     """The alarms of the task's present round. Their keys make a repeat harmless."""
-    now = await tx.now_ms()
-    for timer in timers(task.id, deadlines(task, kind), now):
-        body = {"at_ms": timer.at_ms}
-        tx.emit(timer.topic, task.id, body=body, delay=(timer.at_ms - now) / 1000, key=timer.key)
+    tx.jobs.extend(timer_jobs(task, kind, await tx.now_ms()))
+
+
+def timer_jobs(task: Task, kind: TaskType, now: int) -> list[NewJob]:
+    return [
+        NewJob.make(
+            timer.topic,
+            task.id,
+            body={"at_ms": timer.at_ms},
+            delay=(timer.at_ms - now) / 1000,
+            queue="default",
+            key=timer.key,
+        )
+        for timer in timers(task.id, deadlines(task, kind), now)
+    ]
 
 
 async def try_again(tx: Transaction, topic: str, task: Task, policy: Policy) -> None:
@@ -81,8 +109,3 @@ def held(assignments: list[Assignment]) -> list[Held]:
         Held(id=one.id, state=AssignmentState(one.state), due_at_ms=clock.to_ms(one.due_at))
         for one in assignments
     ]
-
-
-async def _free_slot(tx: Transaction, task_id: str) -> int:
-    taken = {one.slot for one in await living(tx, task_id)}
-    return min(set(range(len(taken) + 1)) - taken)

@@ -30,5 +30,7 @@ async def to_offer(session: AsyncSession, environment: str, types: TaskTypes, po
         .limit(LOOKED_AT)
     )
     asked = await questions(session, [(task, types.of(task.task_type)) for task in found], policy)
-    able = [one.task_id for one in asked if any(may_take(one, worker) for worker in workers)]
+    able = [
+        one.question.task_id for one in asked if any(may_take(one.question, worker) for worker in workers)
+    ]
     return able[: min(hands, policy.waiting_batch + 1)]

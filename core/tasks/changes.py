@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from core import clock, ids
 from core.db.compare_and_set import move
+from core.db.hot import for_dialect
+from core.db.hot_callbacks import LISTENED
 from core.db.unit_of_work import Transaction
 from core.tasks.model import EventType
 from core.tasks.states import ENDED, TRANSITIONS, TaskStatus
-from core.tasks.tables import Task, TaskEvent
+from core.tasks.tables import Task
 from core.tasks.view import encode, view
 
 # What the asker is told when a task reaches a status. Going back to `posted` (another worker is needed) is internal.
@@ -22,6 +26,11 @@ EVENTS: dict[TaskStatus, EventType] = {
     TaskStatus.CANCELLED: EventType.CANCELLED,
     TaskStatus.EXPIRED: EventType.EXPIRED,
 }
+
+
+_TELL = f"""
+    INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    RETURNING {LISTENED.format(organisation="$8", environment="$9")}"""  # noqa: S608 - text of ours
 
 
 async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **values: Any) -> None:
@@ -38,15 +47,22 @@ async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **v
     await announce(tx, task, event, actor=actor)
 
 
-async def announce(tx: Transaction, task: Task, event: EventType, *, actor: str) -> None:
-    row = TaskEvent(
-        id=ids.new("evt"),
-        task_id=task.id,
-        version=task.version,
-        type=event,
-        actor=actor,
-        snapshot=encode(view(task)).decode(),
-        created_at=task.updated_at,
+def snapshot_as(task: Task, status: TaskStatus, now_ms: int) -> str:
+    """The task as the API will show it in that status, for an event that is written with the move."""
+    shown = msgspec.structs.replace(
+        view(task), status=str(status), updated_at=clock.iso(clock.from_ms(now_ms))
     )
-    tx.session.add(row)
-    tx.emit("task.event", row.id)
+    return encode(shown).decode()
+
+
+async def announce(tx: Transaction, task: Task, event: EventType, *, actor: str) -> None:
+    """Write the event down, and have it sent if somebody wants the task's events now; what each of them wants is looked
+    at by the job (`core/callbacks/actions.py`)."""
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    event_id, snapshot = ids.new("evt"), encode(view(task)).decode()
+    row = (event_id, task.id, task.version, str(event), actor, snapshot, clock.to_ms(task.updated_at))
+    where = (task.organisation_id, task.environment)
+    listened = (await tx.execute(for_dialect(_TELL, tx.dialect), (*row, *where))).scalar_one()
+    if listened or task.callback_url:
+        tx.emit("task.event", event_id)

@@ -23,6 +23,7 @@ from core.db.hot import (
     insert_tasks,
     known_tasks,
 )
+from core.db.hot_callbacks import listeners
 from core.db.quick import Refused
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import HubError, Invalid
@@ -107,15 +108,16 @@ async def _create_plain(work: UnitOfWork, items: list[Prepared]) -> dict[str, Cr
         now = held[0][2]
         bodies = {item.id: _body(item, now) for item in items}
         events = [_event(item, bodies[item.id], now) for item in items]
-        jobs = {
-            item.id: (new_job("task.posted", item.id), new_job("task.event", event[0]))
-            for item, event in zip(items, events, strict=True)
-        }
+        listening = {row[0] for row in held if row[4]}
+        jobs = {item.id: [new_job("task.posted", item.id)] for item in items}
+        for item, event in zip(items, events, strict=True):
+            if item.new.callback_url or accounts.prefund(*item.name[:2]).id in listening:
+                jobs[item.id].append(new_job("task.event", event[0]))
         columns = create_columns(
             [_row(item, True, now) for item in items],
             [_reservation(item, now) for item in items if item.quote.total_msat],
             events,
-            [(job.id, job.topic, job.subject, name) for name, both in jobs.items() for job in both],
+            [(job.id, job.topic, job.subject, name) for name, all_of_it in jobs.items() for job in all_of_it],
         )
         try:
             written = [row[0] for row in await quick.write(CREATE, *columns)]
@@ -223,9 +225,12 @@ async def _write(tx: Transaction, items: list[Prepared]) -> dict[str, bytes]:
         [_reservation(item, now) for item in items if funded[item.id] and item.quote.total_msat],
         events,
     )
-    for event in events:
-        if event[1] in inserted:
-            tx.emit("task.posted", event[1])
+    listening = await listeners(tx, sorted({item.new.organisation_id for item in items}))
+    for item, event in zip(items, events, strict=True):
+        if item.id not in inserted:
+            continue
+        tx.emit("task.posted", item.id)
+        if item.new.callback_url or item.name[:2] in listening:
             tx.emit("task.event", event[0])
     return {name: bodies[name] for name in inserted}
 

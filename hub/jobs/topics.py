@@ -51,9 +51,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         ),
         "connector.reconcile": lambda lease: reconcile.run(s.work, lease, wiring.book, wiring.tools),
         # to a person
-        "task.posted": local(
-            "routing.offer", lambda tx, lease: routing.offer(tx, lease.subject, s.types, wiring.policy)
-        ),
+        "task.posted": lambda lease: routing.offer_posted(s.work, lease, s.types, wiring.policy),
         "worker.free": lambda lease: routing.offer_waiting(s.work, lease, s.types, wiring.policy),
         "assignment.lapse": local("routing.lapse", lambda tx, lease: routing.lapse_offer(tx, lease.subject)),
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
