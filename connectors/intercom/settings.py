@@ -54,19 +54,19 @@ class IntercomAuth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     client_secrets: Secrets
 
 
-class Comment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class IntercomComment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A reply that the customer reads. Give the step an `only_if`."""
 
     body: Template
 
 
-class Assign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class IntercomAssign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`admin:ID`, `team:ID`, `unassigned`, or `previous`: whoever had it before it came to the people who asked us."""
 
     to: Annotated[str, msgspec.Meta(pattern=r"^(previous|unassigned|(admin|team):[0-9]{1,20})$")]
 
 
-class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class IntercomSnooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Until so long after the write."""
 
     lasting: Duration = msgspec.field(name="for")
@@ -87,16 +87,16 @@ class CollectAgentInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 class IntercomStep(Step, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be done in a conversation or ticket, besides the internal `note`."""
 
-    comment: Comment | None = None
+    comment: IntercomComment | None = None
     tag: Label | None = None
     untag: Label | None = None
-    assign: Assign | None = None
+    assign: IntercomAssign | None = None
     set_attributes: dict[str, PlainTemplate] | None = None
     set_values: dict[str, OutcomeExpression] | None = None
     ticket_state: Label | None = None
     close: bool | None = None
     open: bool | None = None
-    snooze: Snooze | None = None
+    snooze: IntercomSnooze | None = None
     collect_agent_input: CollectAgentInput | None = None
 
     def __post_init__(self) -> None:

@@ -56,11 +56,12 @@ def schema(form: Form) -> dict[str, Any]:
 
 
 def _meaning(struct: str, field: str, form: Form) -> str:
-    """A connector's own Struct inherits the common form's fields, which are told there."""
-    place = f"{struct}.{field}"
-    if place not in MEANINGS and form.but is not None and struct == form.struct.__name__:
-        place = f"{form.but.__name__}.{field}"
-    return MEANINGS[place]
+    """A Struct has its own fields, or those of the common form, which are told there: a generic one is named after what
+    fills it (`Outbound_PagerDutyStep`), a connector's step and its file inherit."""
+    inherited = [form.but.__name__] if form.but is not None and struct == form.struct.__name__ else []
+    homes = (struct, struct.partition("_")[0], *inherited, "Outcomes", "Step", "Inbound")
+    places = [f"{home}.{field}" for home in homes]
+    return MEANINGS[next((place for place in places if place in MEANINGS), places[0])]
 
 
 def _custom(kind: type) -> dict[str, Any]:
