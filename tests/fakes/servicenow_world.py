@@ -115,7 +115,7 @@ class Instance:
         record["sys_created_on"] = record["opened_at"] = stamp(self.now)
         rows[record["sys_id"]] = record
         self._apply(record, values, by)
-        record["sys_mod_count"] = "0"
+        record["sys_updated_on"], record["sys_updated_by"] = stamp(self.now), by
         self._rule(record, {}, by)
         return record
 
