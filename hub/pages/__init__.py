@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from hub.pages import operator_money, operator_tasks, sign_in, static, worker_home, worker_task
+from hub.pages import (
+    operator_connectors,
+    operator_money,
+    operator_repairs,
+    operator_tasks,
+    sign_in,
+    static,
+    worker_home,
+    worker_task,
+)
 
 ROUTERS = [
     static.static_file,
@@ -11,4 +20,6 @@ ROUTERS = [
     worker_task.ROUTER,
     operator_tasks.ROUTER,
     operator_money.ROUTER,
+    operator_connectors.ROUTER,
+    operator_repairs.ROUTER,
 ]
