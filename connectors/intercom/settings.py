@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from connectors.expressions import OutcomeExpression, PlainTemplate, Template
-from connectors.form import ConnectorFile, Duration, Outbound, Step, seconds
+from connectors.form import ConnectorFile, Duration, Outbound, Step
 from connectors.secret_refs import Secrets
 
 # intercom/Intercom-OpenAPI, `servers`; never taken from a payload or from free text in the file.
@@ -70,10 +70,6 @@ class IntercomSnooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Until so long after the write."""
 
     lasting: Duration = msgspec.field(name="for")
-
-    @property
-    def seconds(self) -> int:
-        return seconds(self.lasting)
 
 
 class CollectAgentInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

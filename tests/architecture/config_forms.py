@@ -112,14 +112,16 @@ def _groups(shape: shapes.StructType, path: str, seen: set[type], known: set[str
     fields = [field for field in shape.fields if field.encode_name not in known]
     keys = [
         Key(
-            place=f"{_home(shape.cls, field.name).__name__.strip('_')}.{field.encode_name}",
+            place=f"{home_of(shape.cls, field.name).__name__.strip('_')}.{field.encode_name}",
             name=field.encode_name,
             kind=words(field.type),
             default=_default(field),
         )
         for field in fields
     ]
-    yield Group(path=path, about=" ".join(((get_origin(shape.cls) or shape.cls).__doc__ or "").split()), keys=keys)
+    yield Group(
+        path=path, about=" ".join(((get_origin(shape.cls) or shape.cls).__doc__ or "").split()), keys=keys
+    )
     for field in fields:
         for inner, suffix in _inside(field.type):
             if inner.cls not in seen:
@@ -127,7 +129,7 @@ def _groups(shape: shapes.StructType, path: str, seen: set[type], known: set[str
                 yield from _groups(inner, f"{path}.{name}" if path else name, seen, set())
 
 
-def _home(cls: type, field: str) -> type:
+def home_of(cls: type, field: str) -> type:
     """The class that says what the field is: the first one that had it; who narrows it means the same."""
     plain: type = get_origin(cls) or cls
     return [one for one in plain.__mro__ if field in vars(one).get("__annotations__", {})][-1]

@@ -45,6 +45,10 @@ def schema(form: Form) -> dict[str, Any]:
         for field, inner in definition.get("properties", {}).items():
             inner["description"] = _meaning(name.strip("_"), field, form)
         definition.pop("title", None)
+        if name.startswith("Outbound_"):  # a route's own outcomes may stand there under the route's name
+            definition["additionalProperties"] = {
+                "$ref": f"#/$defs/{name.replace('Outbound', 'Outcomes', 1)}"
+            }
         if "description" in definition:
             definition["description"] = " ".join(definition["description"].split())
     loosened = _as_yaml(made, references=form.schema == "hub")
