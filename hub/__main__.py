@@ -26,7 +26,7 @@ _COMMANDS = {
     "ledger": ("hub.cli.ledger", "Check the books, show balances"),
     "jobs": ("hub.cli.jobs", "Dead letters: list and redrive"),
     "inbound": ("hub.cli.inbound", "Deliveries that failed: list and replay"),
-    "connectors": ("hub.cli.connectors", "List connectors, run the tests inside a connector file"),
+    "connectors": ("hub.cli.connectors", "Connectors: list, test, doctor, replay, dead letters, quarantine"),
 }
 
 

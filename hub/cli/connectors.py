@@ -19,8 +19,8 @@ from core.errors import Conflict, Misconfigured
 from core.intake import records
 from core.intake.tables import InboundEvent
 from core.replies.actions import resume as resume_connector
-from hub.cli import connectors_quarantine, connectors_replay
 from hub.cli.common import OPERATOR, run, table
+from hub.cli.connector import quarantine, replay
 from hub.connector_desk import dead_letters as letters
 from hub.connector_desk.coverage import untested
 from hub.connector_desk.doctor import Clinic, examine
@@ -39,8 +39,8 @@ def command() -> None:
     """Connector files, and what goes through them."""
 
 
-command.add_command(connectors_quarantine.command)
-command.add_command(connectors_replay.command)
+command.add_command(quarantine.command)
+command.add_command(replay.command)
 
 
 @command.command("list")

@@ -1,14 +1,17 @@
-"""`hub inbound`: deliveries that could not be read, and reading them again."""
+"""`hub inbound`: the raw inbox of all connectors, and reading a delivery again. `hub connectors replay --dry-run` shows
+first what that would do."""
 
 from __future__ import annotations
 
 import click
 from sqlalchemy import select
 
+from core import clock
 from core.intake.actions import replay as replay_event
 from core.intake.states import InboundState
 from core.intake.tables import InboundEvent
 from hub.cli.common import OPERATOR, run, table
+from hub.observe.trail import printable
 from hub.wiring import Wiring
 
 
@@ -21,22 +24,24 @@ def command() -> None:
 @click.option(
     "--state", type=click.Choice([str(s) for s in InboundState]), default="failed", show_default=True
 )
+@click.option("--connector", "name", help="Of this connector alone.")
 @click.option("--limit", default=100, show_default=True)
-def list_some(state: str, limit: int) -> None:
+def list_some(state: str, name: str | None, limit: int) -> None:
     """Deliveries in one state, newest first."""
 
     async def act(wiring: Wiring) -> list[InboundEvent]:
         async with wiring.services.work.read() as session:
-            found = await session.scalars(
-                select(InboundEvent)
-                .where(InboundEvent.state == state)
-                .order_by(InboundEvent.id.desc())
-                .limit(limit)
-            )
+            statement = select(InboundEvent).where(InboundEvent.state == state)
+            if name is not None:
+                statement = statement.where(InboundEvent.connector == name)
+            found = await session.scalars(statement.order_by(InboundEvent.id.desc()).limit(limit))
             return list(found)
 
     table(
-        [(e.id, e.connector, e.event_type, e.received_at, e.reason or "") for e in run(act)],
+        [
+            (e.id, e.connector, printable(e.event_type), clock.iso(e.received_at), printable(e.reason or ""))
+            for e in run(act)
+        ],
         ["id", "connector", "event", "received", "reason"],
     )
 

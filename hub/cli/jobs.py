@@ -27,7 +27,7 @@ def command() -> None:
 @command.command("dead")
 @click.option("--limit", default=100, show_default=True)
 def dead(limit: int) -> None:
-    """Jobs and callbacks that gave up, newest first, with their last error."""
+    """Jobs, callbacks and replies that gave up, newest first, with their last error."""
 
     async def act(wiring: Wiring) -> list[tuple[object, ...]]:
         async with wiring.services.work.read() as session:
@@ -59,7 +59,7 @@ def dead(limit: int) -> None:
 @command.command("redrive")
 @click.argument("job_id")
 def redrive(job_id: str) -> None:
-    """Try a dead job or callback again, now."""
+    """Try a dead job, callback or reply again, now."""
 
     async def act(wiring: Wiring) -> None:
         async with wiring.services.work.begin("jobs.redrive") as tx:
