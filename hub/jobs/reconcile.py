@@ -15,6 +15,7 @@ from core.intake import records
 from core.intake.actions import Received, receive_many
 from core.outbox.rows import Lease
 from core.repairs.actions import Kind, needed
+from core.repairs.queries import stopped
 from core.replies.actions import subject_of
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,10 @@ async def run(work: UnitOfWork, lease: Lease, configs: Mapping[str, ConnectorCon
     if config is None or config.connector.reconciler is None:
         async with work.finishing(lease, "reconcile.end"):
             return
-    reconciler = config.connector.reconciler(config.settings, tools) if _wanted(config) else None
+    async with work.read() as session:
+        repair = await stopped(session, subject_of(name))  # a refused token is not tried again and again
+    wanted = config.settings.reconcile.enabled and config.settings.mode != "off" and repair is None
+    reconciler = config.connector.reconciler(config.settings, tools) if wanted else None
     started: int | None = None
     if reconciler is not None:
         try:
@@ -80,7 +84,7 @@ async def look(
             waiting = []
     found += await _store(work, lease, waiting)
     if found:
-        log.info("reconcile %s: %d changes that no delivery had brought", name, found)
+        log.info("reconcile %s: %d changes since the last look", name, found)
     return started
 
 
@@ -89,10 +93,6 @@ async def _store(work: UnitOfWork, lease: Lease | None, waiting: list[Received])
     begun = work.fenced(lease, "reconcile.store") if lease else work.begin("reconcile.store")
     async with begun as tx:
         return sum(await receive_many(tx, waiting)) if waiting else 0
-
-
-def _wanted(config: ConnectorConfig) -> bool:
-    return config.settings.reconcile.enabled and config.settings.mode != "off"
 
 
 def _mend(error: Misconfigured, name: str) -> str:

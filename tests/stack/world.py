@@ -124,7 +124,7 @@ async def world(
     await upgrade(database)
     work = UnitOfWork(database)
     sealer = Sealer([own_key(folder)])
-    api_key, tokens = await _seed(work, sealer, people_count)
+    api_key, tokens = await seed(work, sealer, people_count)
     fake = FaultyPagerDuty(PagerDuty(TOKEN))
     fake.world.add_user("Hub bot", "hub-bot@demo.example", "PHUBBOT")
     root = web.Application()
@@ -153,7 +153,7 @@ async def world(
         await database.close()
 
 
-async def _seed(work: UnitOfWork, sealer: Sealer, people_count: int) -> tuple[str, list[str]]:
+async def seed(work: UnitOfWork, sealer: Sealer, people_count: int) -> tuple[str, list[str]]:
     async with work.begin("test.seed") as tx:
         organisation = await organisations.create(
             tx, name="demo", plan="pay_as_you_go", sealer=sealer, actor="test"
