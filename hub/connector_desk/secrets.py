@@ -43,6 +43,8 @@ def _secrets(value: object, path: str) -> Iterator[tuple[str, Secrets]]:
     if isinstance(value, Secrets):
         yield path, value
     elif isinstance(value, msgspec.Struct):
+        if getattr(value, "enabled", True) is False:
+            return  # a way in that is switched off needs no secret
         for field in msgspec.structs.fields(value):
             yield from _secrets(
                 getattr(value, field.name), f"{path}.{field.encode_name}" if path else field.encode_name
