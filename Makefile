@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m pytest
 
-.PHONY: help install up demo test test-fast chaos lint browser bench clean
+.PHONY: help install up demo test test-fast chaos lint browser peers bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,12 +34,15 @@ lint: install ## Format, lint, types, layers
 browser: ## Install the browser that the page tests drive (Debian's chromium, as root or with sudo)
 	@./tests/install_browser.sh
 
-test: install lint browser ## Every check: lint, types, layers, all tests but the chaos ring, the demo proven
+peers: ## Install other people's clients that judge our fakes and packages (npm, in tests/peers)
+	@./tests/peers/install.sh
+
+test: install lint browser peers ## Every check: lint, types, layers, all tests but the chaos ring, the demo proven
 	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e" tests
 	$(RUN) -m "e2e" tests
 	$(BIN)/hub demo --check
 
-chaos: install ## The slow ring: kills every process at every named point, on both databases (10 minutes)
+chaos: install ## The slow ring: kills every process at every named point, and every write into a ticket, on both databases
 	$(RUN) -m "chaos" tests
 
 test-fast: install ## Unit, property and contract tests
