@@ -1,0 +1,3 @@
+(function executeRule(current, previous) {
+    new HitlRule().afterChange(current, previous);
+})(current, previous);
