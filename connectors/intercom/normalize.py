@@ -24,8 +24,8 @@ def normalize(
     context: Mapping[str, Any] | None = None,
 ) -> Reading:
     """What a route makes of it, or Ignored with the reason. The document of the routes is {event, item, part, ctx}:
-    `event` the notification without its data, `item` the conversation, ticket or procedure step, `part` the newest part
-    of it that came along (null when there is none).
+    `event` the notification without its data, `item` the conversation, ticket or procedure step, `part` the part of it
+    that the topic tells of (null when there is none).
 
     Raises Misconfigured only, when an expression of the file fails on this event; a shape that Intercom never
     documented is Ignored."""
@@ -46,7 +46,7 @@ def normalize(
         )
     if topic not in settings.inbound.topics:
         return Ignored(reason=f"{topic[:80]} is not among inbound.topics")
-    item, part = opened(cast("dict[str, Any]", raw))
+    item, part = opened(topic, cast("dict[str, Any]", raw))
     echo = _own_echo(settings, topic, item, part)
     if echo:
         return Ignored(reason=echo)
@@ -98,6 +98,8 @@ def _own_echo(
         # The part that got the tag is the customer's, so its author tells nothing; the tag itself does.
         tags, own = _added(item, part), {step.tag for step in settings.steps() if step.tag is not None}
         return "a tag that our own steps set" if tags and all(tag & own for tag in tags) else ""
+    if topic == "ticket.created":
+        return ""  # we open none; its newest part may be ours when a late try brings it
     author = member(part, "author")
     if member(author, "type") == "admin":
         author_id = str(member(author, "id"))

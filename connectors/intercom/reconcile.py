@@ -17,24 +17,24 @@ from core import clock
 from core.errors import Rejected, Retryable
 from core.intake.envelope import RECONCILED, InboundDelivery
 
-# A part's type -> the topic of the notification that tells of it; a comment's depends on its author.
+# A part's type -> the topics that tell of it; a comment's depends on its author.
+_ASSIGNED = ["conversation.admin.assigned", "conversation.admin.open.assigned"]
 CONVERSATION_PARTS = {
-    "assignment": "conversation.admin.assigned",
-    "assign_and_reopen": "conversation.admin.assigned",
-    "assign_and_unsnooze": "conversation.admin.assigned",
-    "note": "conversation.admin.noted",
-    "note_and_reopen": "conversation.admin.noted",
-    "close": "conversation.admin.closed",
-    "open": "conversation.admin.opened",
-    "snoozed": "conversation.admin.snoozed",
-    "unsnoozed": "conversation.admin.unsnoozed",
+    "assignment": _ASSIGNED,
+    "assign_and_reopen": _ASSIGNED,
+    "assign_and_unsnooze": _ASSIGNED,
+    "note": ["conversation.admin.noted"],
+    "note_and_reopen": ["conversation.admin.noted"],
+    "close": ["conversation.admin.closed"],
+    "open": ["conversation.admin.opened"],
+    "snoozed": ["conversation.admin.snoozed"],
+    "unsnoozed": ["conversation.admin.unsnoozed"],
 }
 TICKET_PARTS = {
-    "ticket_state_updated_by_admin": "ticket.state.updated",
-    "ticket_attribute_updated_by_admin": "ticket.attribute.updated",
-    "note": "ticket.note.created",
-    "note_and_reopen": "ticket.note.created",
-    "close": "ticket.closed",
+    "ticket_attribute_updated_by_admin": ["ticket.attribute.updated"],
+    "note": ["ticket.note.created"],
+    "note_and_reopen": ["ticket.note.created"],
+    "close": ["ticket.closed"],
 }
 REPLIES = {
     "conversation": {"bot": "conversation.operator.replied", "admin": "conversation.admin.replied"},
@@ -87,37 +87,52 @@ class IntercomReconciler:
         item = objects([thing])
         if not item:
             return []
-        found = [
-            delivery_of(kind, item[0], part, app_id=self._settings.app_id)
-            for part in [None, *parts_of(item[0])]
-            if _moment(item[0] if part is None else part) >= since
+        changed = [part for part in [None, *parts_of(item[0])] if _moment(part or item[0]) >= since]
+        wanted = self._settings.inbound.topics
+        return [
+            delivery
+            for part in changed
+            for place, topic in enumerate(topics_of(kind, item[0], part))
+            if topic in wanted
+            and (delivery := delivery_of(kind, topic, item[0], part, self._settings.app_id, first=place == 0))
         ]
-        return [one for one in found if one is not None and one.event_type in self._settings.inbound.topics]
 
 
 def delivery_of(
-    kind: str, item: dict[str, Any], part: dict[str, Any] | None, *, app_id: str | None
+    kind: str,
+    topic: str,
+    item: dict[str, Any],
+    part: dict[str, Any] | None,
+    app_id: str | None,
+    *,
+    first: bool,
 ) -> InboundDelivery | None:
-    """The notification of one part, or of the creation itself for no part; None for what no topic tells of."""
+    """The notification of one part, or of the creation itself for no part; None when an id is none. Of several topics
+    that tell of one part, all but the `first` stand in the delivery's id."""
     number = number_of(item.get("id"))
-    topic = topic_of(kind, item, part)
     change = "created" if part is None else number_of(part.get("id"))
-    if topic is None or number is None or change is None:
+    if number is None or change is None:
         return None
-    delivery_id = f"recon:{number}:{change}"
-    parts = [] if part is None else [part]
-    inner: dict[str, Any] = {
-        **item,
-        f"{kind}_parts": {"type": f"{kind}_part.list", f"{kind}_parts": parts, "total_count": len(parts)},
-    }
-    if topic == "ticket.note.created":
-        inner = {"type": "ticket_ticket_part", "ticket": inner, "ticket_part": part}
+    delivery_id = f"recon:{number}:{change}{'' if first else f':{topic}'}"
+    inner = dict(item)
+    if kind == "conversation":
+        parts = [] if part is None else [part]
+        inner["conversation_parts"] = {
+            "type": "conversation_part.list",
+            "conversation_parts": parts,
+            "total_count": len(parts),
+        }
+    elif part is None:
+        inner["ticket_parts"] = {"type": "ticket_part.list", "ticket_parts": [], "total_count": 0}
+    else:
+        # Some of these topics bring the bare ticket; wrapped, it says which of its parts is meant.
+        inner = {"type": "ticket_ticket_part", "ticket": item, "ticket_part": part}
     body = {
         "type": "notification_event",
         "id": delivery_id,
         "topic": topic,
         "app_id": app_id,
-        "created_at": _moment(item if part is None else part),
+        "created_at": _moment(part or item),
         "data": {"type": "notification_event_data", "item": inner},
     }
     return InboundDelivery(
@@ -129,18 +144,28 @@ def delivery_of(
     )
 
 
-def topic_of(kind: str, item: dict[str, Any], part: dict[str, Any] | None) -> str | None:
+def topics_of(kind: str, item: dict[str, Any], part: dict[str, Any] | None) -> list[str]:
+    """The topics that tell of a part, or of the creation; none for what no topic tells of."""
     if part is None:
         if kind == "ticket":
-            return "ticket.created"
-        by_admin = member(item, "source", "author", "type") in ("admin", "bot")
-        return "conversation.admin.single.created" if by_admin else "conversation.user.created"
-    part_type = part.get("part_type")
+            return ["ticket.created"]
+        by_us = member(item, "source", "author", "type") in ("admin", "bot")
+        return ["conversation.admin.single.created" if by_us else "conversation.user.created"]
+    part_type = str(part.get("part_type"))
     if part_type == "comment":
-        return REPLIES[kind].get(str(member(part, "author", "type")), CUSTOMER_REPLIES[kind])
-    if kind == "ticket" and str(part_type).startswith("assign"):
-        return f"ticket.{'team' if member(part, 'assigned_to', 'type') == 'team' else 'admin'}.assigned"
-    return (CONVERSATION_PARTS if kind == "conversation" else TICKET_PARTS).get(str(part_type))
+        return [REPLIES[kind].get(str(member(part, "author", "type")), CUSTOMER_REPLIES[kind])]
+    if kind == "conversation":
+        return CONVERSATION_PARTS.get(part_type, [])
+    if part_type.startswith("assign"):
+        team = member(part, "assigned_to", "type") == "team"
+        replied = ["ticket.admin.replied"] if part.get("body") else []  # reply-and-assign has no comment part
+        return [f"ticket.{'team' if team else 'admin'}.assigned", *replied]
+    if part_type.startswith("ticket_state_updated"):
+        return [
+            "ticket.state.updated",
+            *(["ticket.resolved"] if part.get("ticket_state") == "resolved" else []),
+        ]
+    return TICKET_PARTS.get(part_type, [])
 
 
 def _moment(thing: dict[str, Any]) -> int:

@@ -16,6 +16,13 @@ STEP = re.compile(r"[0-9A-Za-z-]{1,64}\Z")
 WORKSPACE = re.compile(r"[a-z0-9]{1,32}\Z")
 CONTACT = re.compile(r"[0-9a-f]{1,24}\Z")
 
+# Topics whose ticket comes with all its parts -> how the type of the part that they tell of begins.
+TOLD_BY = {
+    "ticket.state.updated": "ticket_state_updated",
+    "ticket.resolved": "ticket_state_updated",
+    "ticket.closed": "close",
+}
+
 TICKET, PROCEDURE = "ticket:", "procedure:"
 
 
@@ -65,17 +72,18 @@ def parts_of(item: object) -> list[dict[str, Any]]:
     return sorted(parts, key=_made)
 
 
-def opened(item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """(the conversation, ticket or notification itself, its newest part). `ticket.note.created` and since 2.15
-    `ticket.closed` wrap the ticket; a bare part of a conversation stands for both."""
+def opened(topic: str, item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """(the conversation, ticket or notification itself, the part that the topic tells of). Most topics of tickets wrap
+    the ticket and name the part (`ticket_ticket_part`), and since 2.15 `ticket.closed` wraps it too; the others bring
+    the ticket with all its parts, and one of ours may have come between the event and its delivery."""
     inner = member(item, "ticket")
     if item.get("type") not in ("conversation", "ticket") and isinstance(inner, dict):
         ticket = cast("dict[str, Any]", inner)
-        part = objects([member(item, "ticket_part")])
-        return ticket, part[0] if part else _newest(ticket)
+        named = objects([member(item, "ticket_part")])
+        return ticket, named[0] if named else _told(topic, ticket)
     if item.get("type") == "conversation":
         item = modern(item)
-    return item, _newest(item)
+    return item, _told(topic, item)
 
 
 def modern(item: dict[str, Any]) -> dict[str, Any]:
@@ -97,9 +105,11 @@ def modern(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _newest(item: dict[str, Any]) -> dict[str, Any] | None:
+def _told(topic: str, item: dict[str, Any]) -> dict[str, Any] | None:
     parts = parts_of(item)
-    return parts[-1] if parts else None
+    kind = TOLD_BY.get(topic, "")
+    fitting = [part for part in parts if str(part.get("part_type")).startswith(kind)]
+    return (fitting or parts or [None])[-1]
 
 
 def _made(part: dict[str, Any]) -> int:

@@ -94,12 +94,17 @@ def named_assignee(to: str) -> Assignee | None:
 def previous_assignee(parts: list[dict[str, Any]], own_admin: str) -> Assignee:
     """Who had it before it was given to those who have it now; nobody when it was never assigned before. Assignments
     that we made ourselves do not count, so that asking twice gives the same."""
+    nobody = Assignee(kind="admin", id=NOBODY)
     given: list[Assignee] = []
     for part in parts:
         kind, number = member(part, "assigned_to", "type"), number_of(member(part, "assigned_to", "id"))
-        if kind in ("admin", "team") and number and str(member(part, "author", "id")) != own_admin:
+        if str(member(part, "author", "id")) == own_admin:
+            continue
+        if kind in ("admin", "team") and number:
             given.append(Assignee(kind=kind, id=number))
-    return next((one for one in reversed(given) if one != given[-1]), Assignee(kind="admin", id=NOBODY))
+        elif str(kind).startswith("nobody"):  # `nobody_admin`, with a null id
+            given.append(nobody)
+    return next((one for one in reversed(given) if one != given[-1]), nobody)
 
 
 def is_assigned(thing: object, assignee: Assignee) -> bool:

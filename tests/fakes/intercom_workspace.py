@@ -78,7 +78,7 @@ class Workspace:
             raise Refusal(404, "assignee_not_found", "Assignee not found", "assignee_id")
         number_of_admin = int(assignee) if kind == "admin" else assignee
         conversation[f"{kind}_assignee_id"] = None if nobody else number_of_admin
-        given = None if nobody else {"type": kind, "id": assignee}
+        given = {"type": "nobody_admin", "id": None} if nobody else {"type": kind, "id": assignee}
         part = self._add(number, "assignment", author, body, assigned_to=given)
         self._tell("conversation.admin.assigned", self._conversation_with([part], number))
         return part
@@ -131,21 +131,14 @@ class Workspace:
     def open_ticket(self, title: str, description: str, contact: Thing) -> Thing:
         number = str(next(self._ids))
         self.tickets[number] = objects.ticket(number, self.now(), title, description, contact)
-        self._tell("ticket.created", self._ticket_with([], number))
+        self._tell("ticket.created", self.tickets[number])
         return self.tickets[number]
 
     def say_on_ticket(self, number: str, part_type: str, author: Thing, body: str) -> Thing:
         part = self._add_to_ticket(number, part_type, author, body=body)
-        if part_type == "note":
-            item = {
-                "type": "ticket_ticket_part",
-                "ticket": self._ticket_with([], number),
-                "ticket_part": part,
-            }
-            self._tell("ticket.note.created", item)
-        else:
-            who = "contact" if author["type"] == "contact" else "admin"
-            self._tell(f"ticket.{who}.replied", self._ticket_with([part], number))
+        who = "contact" if author["type"] == "contact" else "admin"
+        topic = "ticket.note.created" if part_type == "note" else f"ticket.{who}.replied"
+        self._tell(topic, self._wrapped(number, part))
         return part
 
     def change_ticket(self, number: str, author: Thing, changes: Thing) -> Thing:
@@ -155,7 +148,8 @@ class Workspace:
             before = ticket["ticket_state"]["category"]
             ticket["ticket_state"] = objects.ticket_state(changes["ticket_state_id"])
             states = {"ticket_state": ticket["ticket_state"]["category"], "previous_ticket_state": before}
-            self._changed("ticket.state.updated", number, "ticket_state_updated_by_admin", author, **states)
+            self._add_to_ticket(number, "ticket_state_updated_by_admin", author, **states)
+            self._tell("ticket.state.updated", ticket)
         if "ticket_attributes" in changes:
             ticket["ticket_attributes"].update(changes["ticket_attributes"])
             self._changed("ticket.attribute.updated", number, "ticket_attribute_updated_by_admin", author)
@@ -166,9 +160,8 @@ class Workspace:
             self._changed(f"ticket.{kind}.assigned", number, "assignment", author, assigned_to=given)
         if changes.get("open") is False and ticket["open"]:
             ticket["open"] = False
-            part = self._add_to_ticket(number, "close", author)
-            wrapped = {"type": "ticket_conversation", "ticket": self._ticket_with([part], number)}
-            self._tell("ticket.closed", wrapped)
+            self._add_to_ticket(number, "close", author)
+            self._tell("ticket.closed", ticket)
         ticket.update({name: changes[name] for name in ("open", "snoozed_until") if name in changes})
         ticket["updated_at"] = self.now()
         return ticket
@@ -229,13 +222,14 @@ class Workspace:
 
     def _changed(self, topic: str, number: str, part_type: str, author: Thing, **members: Any) -> None:
         part = self._add_to_ticket(number, part_type, author, **members)
-        self._tell(topic, self._ticket_with([part], number))
+        self._tell(topic, self._wrapped(number, part))
 
     def _conversation_with(self, parts: list[Thing], number: str) -> Thing:
         return {**self.conversations[number], "conversation_parts": parts_list("conversation_part", parts)}
 
-    def _ticket_with(self, parts: list[Thing], number: str) -> Thing:
-        return {**self.tickets[number], "ticket_parts": parts_list("ticket_part", parts)}
+    def _wrapped(self, number: str, part: Thing) -> Thing:
+        """Only `ticket.created`, `.state.updated` and `.closed` come without this, and all with every part."""
+        return {"type": "ticket_ticket_part", "ticket": self.tickets[number], "ticket_part": part}
 
     def _tell(self, topic: str, item: Thing) -> None:
         for listener in self.listeners:

@@ -12,8 +12,8 @@ import pytest
 
 from connectors.intercom.enrich import enricher
 from connectors.intercom.normalize import normalize
-from connectors.intercom.reconcile import IntercomReconciler, reconciler
-from connectors.intercom.settings import IntercomSettings
+from connectors.intercom.reconcile import IntercomReconciler, reconciler, topics_of
+from connectors.intercom.settings import TOPICS, IntercomSettings
 from core.errors import Misconfigured, Rejected, Retryable
 from core.intake.envelope import (
     RECONCILED,
@@ -133,6 +133,49 @@ async def test_kinds_that_no_topic_wants_are_not_asked_for(here: Lab) -> None:
     inbound = msgspec.structs.replace(here.settings.inbound, topics=["ticket.created"])
     await changes(here, settings=msgspec.structs.replace(here.settings, inbound=inbound))
     assert {path for _, path, _ in here.world.requests} == {"/tickets/search"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "topics"),
+    [
+        (
+            "conversation",
+            {"part_type": "assignment"},
+            ["conversation.admin.assigned", "conversation.admin.open.assigned"],
+        ),
+        (
+            "conversation",
+            {"part_type": "comment", "author": {"type": "bot"}},
+            ["conversation.operator.replied"],
+        ),
+        (
+            "conversation",
+            {"part_type": "comment", "author": {"type": "admin"}},
+            ["conversation.admin.replied"],
+        ),
+        ("conversation", {"part_type": "comment", "author": {"type": "lead"}}, ["conversation.user.replied"]),
+        ("conversation", {"part_type": "language_detection_details"}, []),
+        ("conversation", None, ["conversation.user.created"]),
+        ("ticket", None, ["ticket.created"]),
+        ("ticket", {"part_type": "assignment", "assigned_to": {"type": "team"}}, ["ticket.team.assigned"]),
+        (
+            "ticket",
+            {"part_type": "assignment", "body": "x"},
+            ["ticket.admin.assigned", "ticket.admin.replied"],
+        ),
+        ("ticket", {"part_type": "comment", "author": {"type": "user"}}, ["ticket.contact.replied"]),
+        ("ticket", {"part_type": "close"}, ["ticket.closed"]),
+        (
+            "ticket",
+            {"part_type": "ticket_state_updated_by_admin", "ticket_state": "resolved"},
+            ["ticket.state.updated", "ticket.resolved"],
+        ),
+        ("ticket", {"part_type": 7}, []),
+    ],
+)
+def test_which_topics_tell_of_a_part(kind: str, part: dict[str, Any] | None, topics: list[str]) -> None:
+    assert topics_of(kind, {}, part) == topics
+    assert set(topics) <= TOPICS
 
 
 @pytest.mark.parametrize(

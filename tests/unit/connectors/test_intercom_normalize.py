@@ -86,7 +86,21 @@ def test_the_newest_part_counts_whatever_their_order() -> None:
     [part] = parts_of(item)
     older = {**part, "id": "1", "created_at": part["created_at"] - 5}
     item["conversation_parts"]["conversation_parts"] = [part, older]
-    assert opened(item)[1] == part
+    assert opened("conversation.user.replied", item)[1] == part
+
+
+def test_a_bare_ticket_says_which_part_by_its_topic() -> None:
+    """These bring every part; a note of ours may have come between the event and its delivery."""
+    body = fixture("ticket_state_updated")
+    [state] = body["data"]["item"]["ticket_parts"]["ticket_parts"]
+    later = {"type": "ticket_part", "id": "9", "part_type": "note", "created_at": state["created_at"] + 1}
+    later["author"] = {"type": "admin", "id": HUB}
+    body["data"]["item"]["ticket_parts"]["ticket_parts"].append(later)
+    found = meaning(body, asks_about_everything())
+    assert isinstance(found, Escalation)
+    assert found.origin.item_ids == (state["id"],)
+    assert isinstance(meaning({**body, "topic": "ticket.created"}, asks_about_everything()), Escalation)
+    assert isinstance(meaning({**body, "topic": "ticket.contact.replied"}, asks_about_everything()), Ignored)
 
 
 def test_text_on_an_assignment_or_close_is_read() -> None:

@@ -31,6 +31,8 @@ def given(kind: str, number: object, author: str = "1") -> dict[str, Any]:
         ([given("admin", 5), given("team", "7"), given("team", "7")], Assignee(kind="admin", id="5")),
         ([given("team", "6"), given("team", "7"), given("team", "6", HUB)], Assignee(kind="team", id="6")),
         ([given("team", "../x"), {"assigned_to": None}, given("team", "7")], NOBODY),
+        ([given("admin", "5"), given("nobody_admin", None), given("team", "7")], NOBODY),
+        ([given("team", "7"), given("nobody_admin", None)], Assignee(kind="team", id="7")),
     ],
 )
 def test_previous(parts: list[dict[str, Any]], assignee: Assignee) -> None:
