@@ -10,6 +10,7 @@ from connectors.intercom.normalize import normalize
 from connectors.intercom.reconcile import reconciler
 from connectors.intercom.reply import writer
 from connectors.intercom.settings import TOPICS, IntercomSettings
+from connectors.intercom.setup import setup
 from connectors.intercom.verify import verify
 
 CONNECTOR = Connector(
@@ -37,4 +38,5 @@ CONNECTOR = Connector(
     enricher=enricher,
     reconciler=reconciler,
     doctor=doctor,
+    setup=setup,
 )

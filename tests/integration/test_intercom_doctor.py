@@ -11,6 +11,7 @@ from aiohttp import web
 
 from connectors.connector import Check, Visit
 from connectors.intercom.doctor import doctor
+from connectors.intercom.setup import setup
 from connectors.secret_refs import Secrets
 from core import clock
 from tests.fakes.intercom import Fault
@@ -143,3 +144,15 @@ async def test_a_permission_that_is_missing_is_not_known(here: Lab, hub: str) ->
     found = await checks(here, hub)
     assert found["act_as_admin"].ok is None
     assert "Read admins" in found["act_as_admin"].fix
+
+
+async def test_what_there_is_to_click(here: Lab) -> None:
+    lines = await setup(here.settings, here.tools, "https://hub.example/")
+    assert "https://hub.example/hooks/in/demo-intercom" in lines[1]
+    assert all(topic in lines[2] for topic in here.settings.inbound.topics)
+    assert lines[4:6] == [
+        "Settings > Data > Conversations: the attributes human_task",
+        "Settings > Data > Tags: hitl-answered",
+    ]
+    assert "Preview" in lines[6]
+    assert here.world.requests == []
