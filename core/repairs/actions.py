@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from core import clock, ids
 from core.db.unit_of_work import Transaction
@@ -33,15 +34,9 @@ STOPPING = frozenset({Kind.CREDENTIALS})
 
 async def needed(tx: Transaction, subject: str, kind: Kind, message: str) -> None:
     """Open an item, or count one that is open already. Says it in the log once, when it opens."""
-    now = clock.from_ms(await tx.now_ms())
-    known: Any = await tx.session.execute(
-        update(Repair)
-        .where(Repair.subject == subject, Repair.kind == str(kind), Repair.closed_at.is_(None))
-        .values(seen_at=now, times=Repair.times + 1, message=message[:2_000])
-        .execution_options(synchronize_session=False)
-    )
-    if known.rowcount:
+    if await _counted(tx, subject, kind, message):
         return
+    now = clock.from_ms(await tx.now_ms())
     item = Repair(
         id=ids.new("fix"),
         subject=subject,
@@ -51,9 +46,23 @@ async def needed(tx: Transaction, subject: str, kind: Kind, message: str) -> Non
         seen_at=now,
         times=1,
     )
-    async with tx.session.begin_nested():
-        tx.session.add(item)
+    try:
+        async with tx.session.begin_nested():
+            tx.session.add(item)
+    except IntegrityError:  # somebody else opened it a moment ago
+        await _counted(tx, subject, kind, message)
+        return
     log.error("repair needed: %s (%s): %s", subject, kind, message)
+
+
+async def _counted(tx: Transaction, subject: str, kind: Kind, message: str) -> bool:
+    known: Any = await tx.session.execute(
+        update(Repair)
+        .where(Repair.subject == subject, Repair.kind == str(kind), Repair.closed_at.is_(None))
+        .values(seen_at=clock.from_ms(await tx.now_ms()), times=Repair.times + 1, message=message[:2_000])
+        .execution_options(synchronize_session=False)
+    )
+    return bool(known.rowcount)
 
 
 async def mended(tx: Transaction, subject: str, *kinds: Kind, actor: str) -> int:

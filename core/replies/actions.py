@@ -13,7 +13,8 @@ from core import clock, crash
 from core.audit.record import record
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import HubError, Misconfigured, NotFound, Rejected, Retryable, Uncertain
+from core.errors import Conflict, HubError, Misconfigured, NotFound, Rejected, Retryable, Uncertain
+from core.outbox import rows
 from core.outbox.rows import Lease
 from core.repairs.actions import Kind, mended, needed
 from core.repairs.queries import stopped
@@ -25,11 +26,12 @@ from core.replies.ticketing import Action, Moot, TicketWriter, Write
 SETTLE_SECONDS = 5.0
 STOPPED_SECONDS = 60.0  # how often a reply of a stopped connector asks whether it may go
 BUSY_SECONDS = 1.0  # a ticket takes one write of ours at a time
+LONGEST_SECONDS = 300.0  # between two tries of one write
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """How one connector delivers: its writer, its patience (attempts, seconds since the reply was composed), whether
-    it may write at all, and how long the vendor's rate limit asks us to wait now (seconds)."""
+    """How one connector delivers: its writer, its patience (attempts, seconds since the first of them), whether it may
+    write at all, and how long the vendor's rate limit asks us to wait now (seconds)."""
 
     writer: TicketWriter
     max_attempts: int
@@ -44,7 +46,29 @@ def subject_of(connector_id: str) -> str:
 
 
 async def deliver(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], Delivery]) -> None:
-    """Topic `reply.send`. Raises Retryable when it has to be tried again later; the row says in which state."""
+    """Topic `reply.send`. Raises Retryable when it has to be tried again later; the row says in which state.
+
+    It always says when: the row decides when to give up, and a job that the queue gave up on meanwhile would leave the
+    reply waiting for ever, for waiting (a stopped connector, a busy ticket) counts as attempts there."""
+    try:
+        await _deliver(work, lease, delivery_of)
+    except Retryable as error:
+        if error.after is not None:
+            raise
+        raise Retryable(error.code, error.message, after=_pause(lease)) from error
+    except (
+        Conflict,
+        Uncertain,
+        Misconfigured,
+    ) as error:  # moved meanwhile; a doubtful look; its file is gone
+        raise Retryable(error.code, error.message, after=_pause(lease)) from error
+
+
+def _pause(lease: Lease) -> float:
+    return min(LONGEST_SECONDS, 2.0 ** min(lease.attempt, 10))
+
+
+async def _deliver(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], Delivery]) -> None:
     reply = await _begin(work, lease, delivery_of)
     if reply is None:
         return
@@ -67,18 +91,16 @@ def write_of(reply: Reply) -> Write:
 
 
 async def _begin(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], Delivery]) -> Reply | None:
-    """Commit what we are about to do. A row found in `sending` was left by a process that died: it is uncertain."""
+    """Commit what we are about to do; None when there is nothing to do any more, and the job is done with that. A row
+    found in `sending` was left by a process that died: it is uncertain."""
     async with work.fenced(lease, "replies.send") as tx:
         reply = await tx.session.get(Reply, lease.subject)
-        if reply is not None and reply.state in (
-            ReplyState.PENDING,
-            ReplyState.SENDING,
-            ReplyState.UNCERTAIN,
-        ):
+        open_states = (ReplyState.PENDING, ReplyState.SENDING, ReplyState.UNCERTAIN)
+        if reply is not None and reply.state in open_states:
             delivery = delivery_of(reply.connector)
             if not await _settled(tx, reply, delivery):
                 return reply
-    async with work.finishing(lease, "replies.record"):
+        await rows.done(tx, lease)
         return None
 
 
@@ -88,34 +110,49 @@ async def _settled(tx: Transaction, reply: Reply, delivery: Delivery) -> bool:
         await _over(tx, reply, ReplyState.SHADOWED)
         return True
     if delivery.mode != "live":
-        await _held(tx, reply, "the connector is not live")
-    if reply.state == ReplyState.SENDING:
-        await move(tx, reply, ReplyState.UNCERTAIN, table=TRANSITIONS, error="the process died while sending")
+        _held(reply, "the connector is not live")
     if (repair := await stopped(tx.session, subject_of(reply.connector))) is not None:
-        await _held(tx, reply, f"the connector is stopped ({repair.id}): {repair.message}")
-    if _given_up(reply, delivery, await tx.now_ms()):
+        _held(reply, f"the connector is stopped ({repair.id}): {repair.message}")
+    if reply.state == ReplyState.PENDING and _given_up(reply, delivery, await tx.now_ms()):
         await _over(tx, reply, ReplyState.DEAD, error=f"given up: {reply.error}")
         return True
+    if reply.state != ReplyState.PENDING:
+        await _let_settle(tx, reply)
+    else:
+        await _alone(tx, reply, ReplyState.SENDING, ReplyState.UNCERTAIN)
     if (wait := delivery.wait_seconds()) > 0:
         raise Retryable("rate_limit", "The vendor's or our own rate is used up for now", after=wait)
+    if reply.state == ReplyState.SENDING:
+        await move(tx, reply, ReplyState.UNCERTAIN, table=TRANSITIONS, error="the process died while sending")
     if reply.state == ReplyState.PENDING:
-        await _alone(tx, reply)
         await _sending(tx, reply)
     return False
 
 
-async def _held(tx: Transaction, reply: Reply, why: str) -> None:
+async def _let_settle(tx: Transaction, reply: Reply) -> None:
+    """On the database's clock, which stamped `sent_at`."""
+    sent = await tx.now_ms() if reply.sent_at is None else clock.to_ms(reply.sent_at)
+    left = SETTLE_SECONDS - (await tx.now_ms() - sent) / 1000
+    if reply.sent_at is not None and left > 0:
+        raise Retryable("reply_settling", "Sent a moment ago; waiting before looking", after=left)
+
+
+def _held(reply: Reply, why: str) -> None:
     raise Retryable("reply_held", f"Reply {reply.id} waits: {why}", after=STOPPED_SECONDS)
 
 
-async def _alone(tx: Transaction, reply: Reply) -> None:
-    """One write of ours at a time into a ticket, so that its echoes can be told and its order is ours."""
+async def _alone(tx: Transaction, reply: Reply, *states: ReplyState) -> None:
+    """One write of ours at a time into a ticket, so that its echoes can be told and its order is ours. PostgreSQL lets
+    two look at once, and each would find nobody: the lock makes them queue (SQLite has one writer anyhow)."""
+    if tx.dialect == "postgresql":
+        name = f"reply:{reply.connector}:{reply.ticket_id}"
+        await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
     other = await tx.session.scalar(
         select(Reply.id)
         .where(
             Reply.connector == reply.connector,
             Reply.ticket_id == reply.ticket_id,
-            Reply.state.in_([ReplyState.SENDING, ReplyState.UNCERTAIN]),
+            Reply.state.in_(list(states)),
             Reply.id != reply.id,
         )
         .limit(1)
@@ -154,7 +191,7 @@ async def resume(tx: Transaction, connector_id: str, *, actor: str) -> int:
             Reply.connector == connector_id,
             Reply.state.in_([ReplyState.PENDING, ReplyState.UNCERTAIN]),
         )
-        .values(created_at=clock.from_ms(now))
+        .values(created_at=clock.from_ms(now), attempts=0)
         .execution_options(synchronize_session=False)
     )
     await record(tx, actor=actor, action="connector.resumed", subject=subject_of(connector_id))
@@ -162,16 +199,15 @@ async def resume(tx: Transaction, connector_id: str, *, actor: str) -> int:
 
 
 async def _sending(tx: Transaction, reply: Reply) -> None:
+    """Patience begins with the first attempt: a reply may have waited for days for its turn or its connector."""
     now = clock.from_ms(await tx.now_ms())
-    await move(tx, reply, ReplyState.SENDING, table=TRANSITIONS, sent_at=now, attempts=reply.attempts + 1)
+    first: dict[str, Any] = {} if reply.attempts else {"created_at": now}
+    await move(
+        tx, reply, ReplyState.SENDING, table=TRANSITIONS, sent_at=now, attempts=reply.attempts + 1, **first
+    )
 
 
 async def _look_first(work: UnitOfWork, lease: Lease, reply: Reply, delivery: Delivery) -> None:
-    waited = (clock.now() - reply.sent_at).total_seconds() if reply.sent_at else SETTLE_SECONDS
-    if waited < SETTLE_SECONDS:
-        raise Retryable(
-            "reply_settling", "Sent a moment ago; waiting before looking", after=SETTLE_SECONDS - waited
-        )
     try:
         found = await delivery.writer.find(write_of(reply))
     except Misconfigured as error:
@@ -183,10 +219,21 @@ async def _look_first(work: UnitOfWork, lease: Lease, reply: Reply, delivery: De
     except Rejected as error:
         await _ended(work, lease, reply, ReplyState.DEAD, repair=Kind.UNREADABLE, error=error.message)
         return
+    except (Retryable, Uncertain) as error:
+        if not _given_up(reply, delivery, clock.now_ms()):
+            raise
+        why = f"given up: sent, and nobody could look whether it arrived: {error.message}"
+        await _ended(work, lease, reply, ReplyState.DEAD, repair=Kind.UNREADABLE, error=why)
+        return
     if found is not None:
         await _ended(work, lease, reply, ReplyState.DELIVERED, vendor_id=found)
         return
     async with work.fenced(lease, "replies.send") as tx:
+        if _given_up(reply, delivery, await tx.now_ms()):  # only now is it known that it is not there
+            await _over(tx, reply, ReplyState.DEAD, error=f"given up: {reply.error}")
+            await rows.done(tx, lease)
+            return
+        await _alone(tx, reply, ReplyState.SENDING)
         await _sending(tx, reply)
     await _write(work, lease, reply, delivery)
 
@@ -248,7 +295,8 @@ async def _ended(
 
 
 async def _over(tx: Transaction, reply: Reply, state: ReplyState, **values: Any) -> None:
-    """This reply is through, one way or the other: the task's next one may go."""
+    """This reply is through, one way or the other: the task's next one may go. Its key keeps it one job, when a reply
+    that was dead is through a second time."""
     await move(tx, reply, state, table=TRANSITIONS, **values)
     following = await tx.session.scalar(
         select(Reply.id)
@@ -261,7 +309,7 @@ async def _over(tx: Transaction, reply: Reply, state: ReplyState, **values: Any)
         .limit(1)
     )
     if following is not None:
-        tx.emit("reply.send", following, queue="outside")
+        tx.emit("reply.send", following, queue="outside", key=f"reply:{following}")
 
 
 async def _back(work: UnitOfWork, lease: Lease, reply: Reply, state: ReplyState, *, error: str) -> None:

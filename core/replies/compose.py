@@ -80,7 +80,7 @@ async def compose(work: UnitOfWork, lease: Lease, plan: Callable[[Ending], Plan]
                 )
             )
             if position == 0:
-                tx.emit("reply.send", reply_id, queue="outside")
+                tx.emit("reply.send", reply_id, queue="outside", key=f"reply:{reply_id}")
 
 
 def context_of(task: Task, source: TaskSource | None, workers: int) -> dict[str, Any]:
