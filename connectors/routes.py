@@ -41,9 +41,9 @@ def decide(
             continue
         if route.enrich and context is None:
             return Wanted(route=route.name, ticket=ticket, names=tuple(route.enrich))
-        redactor = Redactor(route.redact)
         if route.message is not None:
-            return _addition(route, document, ticket, origin, redactor, where)
+            return _addition(route, document, ticket, origin, where)
+        redactor = Redactor(route.redact)
         key = _key(route, document, ticket, where)
         if route.task is None:
             return Cancellation(route=route.name, ticket=ticket, key=key, origin=origin)
@@ -93,9 +93,9 @@ def map_task(mapping: TaskMapping, document: Mapping[str, Any], where: str) -> d
 
 
 def _addition(
-    route: Route, document: Mapping[str, Any], ticket: Ticket, origin: Origin, redactor: Redactor, where: str
+    route: Route, document: Mapping[str, Any], ticket: Ticket, origin: Origin, where: str
 ) -> Reading:
-    """`message:` gives text, or {text, author}."""
+    """`message:` gives text, or {text, author}. What is redacted from it is never turned back."""
     assert route.message is not None
     found = route.message.evaluate(document, f"{where}.message")
     said = cast("dict[str, object]", found) if isinstance(found, dict) else {"text": found}
@@ -106,11 +106,12 @@ def _addition(
         raise _wrong(f"{where}.message", "text", text)
     if author is not None and not isinstance(author, str):
         raise _wrong(f"{where}.message.author", "text", author)
+    redactor = Redactor(route.redact, numbered=False)
     return Addition(
         route=route.name,
         ticket=ticket,
         text=redactor.clean(text)[:MAX_MESSAGE],
-        author=author,
+        author=redactor.clean(author),
         origin=origin,
     )
 
