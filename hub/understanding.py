@@ -103,10 +103,11 @@ class Connectors:
         )
 
     def plan(self, ending: Ending) -> Plan:
-        """The writes that the connector's file wants for this outcome. Raises Misconfigured when a template fails."""
-        config = self._configs.get(ending.connector)
-        if config is None or ending.outcome not in OUTCOMES:
+        """The writes that the connector's file wants for this outcome. Raises Misconfigured when a template fails, or
+        when the file is not there: forgotten in a deployment, it must not cost the ticket its answer."""
+        if ending.outcome not in OUTCOMES:
             return Plan()
+        config = self.config(ending.connector)
         context = ending.context
         if ending.redacted is not None:
             found = msgspec.json.decode(self._sealer.unseal(ending.redacted), type=dict[str, str])
@@ -146,7 +147,8 @@ class Connectors:
             organisation_id=organisation_id,
             environment=Environment(config.settings.environment),
             idempotency_key=name if len(name) <= 256 else hashlib.sha256(name.encode()).hexdigest(),
-            request_digest=hashlib.sha256(to_json([name, escalation.route]).encode()).hexdigest(),
+            # Not of the route or the text: two events may ask the same in two ways, and it is one task all the same.
+            request_digest=hashlib.sha256(name.encode()).hexdigest(),
             task_type=kind.name,
             risk_tier=RiskTier(fields.get("risk_tier", kind.risk_tier)),
             sla_seconds=min(86_400, max(30, fields.get("sla_seconds", kind.sla_seconds))),

@@ -31,6 +31,7 @@ from core.tasks.states import CANCELLABLE, TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 
+FETCH_SECONDS = 30.0  # until a vendor that did not answer is asked again for what a route wants
 OPEN = [str(TaskStatus.POSTED), str(TaskStatus.ASSIGNED)]
 
 Outcome = tuple[InboundState, dict[str, Any]]
@@ -98,6 +99,10 @@ async def _fetched(work: UnitOfWork, lease: Lease, needs: _WantsContext) -> dict
                 f"{error.message} Mend them, then run `hub connectors resume {needs.connector}`.",
             )
         raise Retryable(error.code, error.message, after=STOPPED_SECONDS) from error
+    except (
+        Retryable
+    ) as error:  # for as long as it takes: the queue would give up on its own pace after an hour
+        raise Retryable(error.code, error.message, after=error.after or FETCH_SECONDS) from error
     except Rejected as error:
         async with work.finishing(lease, "intake.process") as tx:
             event = await tx.session.get_one(InboundEvent, lease.subject)

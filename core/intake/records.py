@@ -3,10 +3,12 @@ vendor's changes are known. Used by the inbound route, the reconcile job and the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
@@ -15,16 +17,22 @@ from core.db.unit_of_work import Transaction
 from core.errors import NotFound
 from core.intake.tables import ConnectorRecord
 
+log = logging.getLogger(__name__)
+
 
 async def register(tx: Transaction, vendors: Mapping[str, str]) -> None:
     """Remember these connectors (id -> vendor). One that was retired and has a file again is in use again."""
     known = {one.id: one for one in await tx.session.scalars(select(ConnectorRecord))}
     for name, vendor in vendors.items():
-        if name not in known:
-            now = clock.from_ms(await tx.now_ms())
-            tx.session.add(ConnectorRecord(id=name, vendor=vendor, first_seen_at=now))
-        elif known[name].vendor != vendor:
-            known[name].vendor = vendor
+        if name in known:
+            known[name].vendor, known[name].retired_at = vendor, None
+            continue
+        now = clock.from_ms(await tx.now_ms())
+        try:
+            async with tx.session.begin_nested():
+                tx.session.add(ConnectorRecord(id=name, vendor=vendor, first_seen_at=now))
+        except IntegrityError:  # several processes start at once; one of them was first
+            log.debug("connector %s was remembered by another process", name)
 
 
 async def named(session: AsyncSession, connector_id: str) -> ConnectorRecord | None:
