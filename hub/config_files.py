@@ -65,7 +65,13 @@ def connectors(directory: Path, environ: Mapping[str, str]) -> dict[str, Connect
     """Every configured connector by its id."""
     found: dict[str, ConnectorConfig] = {}
     for path in sorted((directory / "connectors").glob("*.yaml")):
-        config = load(path.read_text(), path.name, environ)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise Misconfigured(
+                "connector_file", f"{path.name}: not UTF-8 text ({error}); save it as UTF-8"
+            ) from error
+        config = load(text, path.name, environ)
         if config.settings.id in found:
             raise Misconfigured(
                 "connector_file", f"{path.name}: id {config.settings.id!r} is used by another file too"

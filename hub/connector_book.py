@@ -4,6 +4,7 @@ cannot be loaded leaves the former ones in use, with a repair item that says why
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -47,8 +48,14 @@ class ConnectorBook(Mapping[str, ConnectorConfig]):
         now = self._fingerprint()
         if now == self._seen:
             return False
+        try:
+            self._entries = self._load()
+        except OSError:  # a file went while we read: what is seen then is another change
+            raise
+        except Exception:
+            self._seen = now
+            raise
         self._seen = now
-        self._entries = self._load()
         return True
 
     async def watch(
@@ -57,30 +64,37 @@ class ConnectorBook(Mapping[str, ConnectorConfig]):
         broken: Callable[[Misconfigured], Awaitable[None]],
         every: float = LOOK_SECONDS,
     ) -> None:
-        """Look for changes until cancelled, and tell of them."""
+        """Look for changes until cancelled, and tell of them; of what is in use now at once."""
+        tell: Callable[[], Awaitable[None]] | None = changed
         while True:
+            try:
+                if tell is not None:
+                    await tell()
+                    tell = None
+            except HubError as error:  # the database is away: told with the next look
+                log.warning("after a change of the connector files: %s", error.message)
             await asyncio.sleep(every)
             try:
                 if self.refresh():
                     log.info("connector files changed: %s", ", ".join(self) or "none is left")
-                    await changed()
+                    tell = changed
             except Misconfigured as error:
                 log.error("connector files changed and cannot be loaded: %s", error.message)  # noqa: TRY400 - the message says it all
-                await broken(error)
-            except HubError as error:
-                log.warning("after a change of the connector files: %s", error.message)
+                tell = functools.partial(broken, error)
+            except OSError as error:
+                log.warning("connector files cannot be read, looking again: %s", error)
 
-    def _fingerprint(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, time and size of every file that decides, secrets that are files included."""
+    def _fingerprint(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Name, time, size and number of every file that decides, secrets that are files included."""
         paths = sorted(self._directory.glob("*.yaml"))
         secrets = {
             Path(found) for path in paths for found in _FILE_SECRET.findall(path.read_text(errors="replace"))
         }
-        stats: list[tuple[str, int, int]] = []
+        stats: list[tuple[str, int, int, int]] = []
         for path in [*paths, *sorted(secrets)]:
             try:
                 stat = path.stat()
-                stats.append((str(path), stat.st_mtime_ns, stat.st_size))
+                stats.append((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino))
             except OSError:
-                stats.append((str(path), 0, -1))
+                stats.append((str(path), 0, -1, 0))
         return tuple(stats)

@@ -147,7 +147,6 @@ async def _watch(work: UnitOfWork, book: ConnectorBook) -> None:
         async with work.begin("connectors.broken") as tx:
             await needed(tx, "connectors", Kind.CONFIGURATION, error.message)
 
-    await reconcile.schedule(work, book)
     await book.watch(changed, broken)
 
 

@@ -10,7 +10,7 @@ from connectors.config import ConnectorConfig
 from connectors.connector import Reconciler, Tools
 from core import clock
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import Misconfigured
+from core.errors import Misconfigured, Rejected, Retryable, Uncertain
 from core.intake import records
 from core.intake.actions import Received, receive_many
 from core.outbox.rows import Lease
@@ -21,6 +21,7 @@ from core.replies.actions import subject_of
 log = logging.getLogger(__name__)
 
 BATCH = 100
+STORE_SECONDS = 5.0  # a vendor that gives its changes slowly must not cost us the lease
 
 
 async def schedule(work: UnitOfWork, configs: Mapping[str, ConnectorConfig]) -> None:
@@ -34,15 +35,20 @@ async def schedule(work: UnitOfWork, configs: Mapping[str, ConnectorConfig]) -> 
 
 
 async def run(work: UnitOfWork, lease: Lease, configs: Mapping[str, ConnectorConfig], tools: Tools) -> None:
-    """One look at one vendor. Raises Retryable when the vendor cannot be reached."""
+    """One look at one vendor. One that fails ends its slot all the same: the next slot looks from where the last good
+    look ended, so nothing is lost, and no outage is long enough to end the chain."""
     name = lease.subject
     config = configs.get(name)
     if config is None or config.connector.reconciler is None:
         async with work.finishing(lease, "reconcile.end"):
             return
-    async with work.read() as session:
-        repair = await stopped(session, subject_of(name))  # a refused token is not tried again and again
-    wanted = config.settings.reconcile.enabled and config.settings.mode != "off" and repair is None
+    async with work.fenced(lease, "reconcile.next") as tx:
+        await _emit(tx, name, config, ahead=1)
+        repair = await stopped(tx.session, subject_of(name))  # a refused token is not tried again and again
+    paused = tools.pauses.wait(name) > 0
+    wanted = (
+        config.settings.reconcile.enabled and config.settings.mode != "off" and repair is None and not paused
+    )
     reconciler = config.connector.reconciler(config.settings, tools) if wanted else None
     started: int | None = None
     if reconciler is not None:
@@ -51,10 +57,11 @@ async def run(work: UnitOfWork, lease: Lease, configs: Mapping[str, ConnectorCon
         except Misconfigured as error:
             async with work.begin("reconcile.stop") as tx:
                 await needed(tx, subject_of(name), Kind.CREDENTIALS, _mend(error, name))
+        except (Retryable, Uncertain, Rejected) as error:
+            log.warning("reconcile %s: %s; the next look begins where the last good one ended", name, error)
     async with work.finishing(lease, "reconcile.end") as tx:
         if started is not None:
             await records.reconciled(tx, name, clock.from_ms(started))
-        await _emit(tx, name, config, ahead=1)
 
 
 async def look(
@@ -77,11 +84,12 @@ async def look(
         since = (clock.to_ms(before) if before else started) - settings.overlap_seconds * 1000
     waiting: list[Received] = []
     found = 0
+    stored_at = clock.monotonic()
     async for delivery in reconciler.changes(since):
         waiting.append(Received(name, delivery))
-        if len(waiting) >= BATCH:
+        if len(waiting) >= BATCH or clock.monotonic() - stored_at > STORE_SECONDS:
             found += await _store(work, lease, waiting)
-            waiting = []
+            waiting, stored_at = [], clock.monotonic()
     found += await _store(work, lease, waiting)
     if found:
         log.info("reconcile %s: %d changes since the last look", name, found)
