@@ -123,10 +123,11 @@ async def _prepare(place: Place, ticket: TicketAt) -> tuple[str, str]:
         task = await factories.task(
             tx, place.organisation, environment="test", status="verified", funded=False
         )
-        task.connector, task.ticket_id = f"cell-{task.id}", ticket.ticket_id
+        connector = f"cell-{task.id}"
+        task.connector, task.ticket_id = connector, ticket.ticket_id
         task.escalation_key, task.output = ticket.ticket_id, {"answer": "Yes"}
         tx.emit("task.ended", task.id)
-    return task.id, task.connector
+    return task.id, connector
 
 
 async def _problem(place: Place, ticket: TicketAt, task_id: str, status: int, met: bool) -> str:
