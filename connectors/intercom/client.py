@@ -3,6 +3,7 @@ obeyed. Driven by `reply.py`, `enrich.py`, `reconcile.py` and `doctor.py`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from core.replies.ticketing import Call, Moot
 
 SYSTEM = "Intercom"
 PREVIEW = "Preview"  # the only API version that has /procedures
+WINDOW = 10.0  # seconds in which Intercom counts calls
 PAGE = 150  # the most that a search gives at once
 
 
@@ -70,6 +72,14 @@ class IntercomClient:
         query = {"operator": "AND", "value": [{"field": "updated_at", "operator": ">", "value": since}]}
         page: dict[str, Any] = {"per_page": PAGE, **({"starting_after": after} if after else {})}
         return await self.ask(lambda api, _: getattr(api, kind).search(query=query, pagination=page))
+
+    async def turn(self) -> None:
+        """Wait for the next window when this one is used up: a look at a thousand conversations takes several. Raises
+        Retryable when Intercom wants to be left alone for longer."""
+        wait = self._pauses.wait(self._connector_id)
+        if wait > 2 * WINDOW:
+            raise Retryable("paused", f"{SYSTEM} asked for a pause.", after=wait)
+        await asyncio.sleep(wait)
 
     async def headers(self, work: Work) -> Answer:
         """The whole answer of a read, for the doctor, who also looks at its headers."""

@@ -59,6 +59,7 @@ class IntercomReconciler:
             if not any(topic.startswith((f"{kind}.", f"{kind}_")) for topic in self._settings.inbound.topics):
                 continue
             async for number in self._changed(kind, since):
+                await self._api.turn()
                 try:
                     thing = await self._api.thing(number, ticket=kind == "ticket")
                 except Rejected:  # deleted since the search
@@ -69,6 +70,7 @@ class IntercomReconciler:
     async def _changed(self, kind: str, since: int) -> AsyncIterator[str]:
         after: str | None = None
         for _ in range(MAX_PAGES):
+            await self._api.turn()
             try:
                 page = await self._api.search(f"{kind}s", since - 1, after)
             except Rejected as error:

@@ -14,6 +14,7 @@ from connectors.intercom.enrich import enricher
 from connectors.intercom.normalize import normalize
 from connectors.intercom.reconcile import IntercomReconciler, reconciler, topics_of
 from connectors.intercom.settings import TOPICS, IntercomSettings
+from core import clock
 from core.errors import Misconfigured, Rejected, Retryable
 from core.intake.envelope import (
     RECONCILED,
@@ -192,6 +193,24 @@ async def test_a_search_that_fails(here: Lab, fault: Fault, kind: type[Exception
     here.vendor.next(fault)
     with pytest.raises(kind):
         await changes(here)
+
+
+async def test_a_used_up_window_is_waited_for(here: Lab) -> None:
+    here.world.assign(here.begin(), here.world.admins[ANN], "team", HUMANS)
+    here.vendor.limits.left = 0
+    here.vendor.limits.reset = lambda: clock.unix() + 1
+    before = clock.monotonic()
+    assert len(await changes(here)) == 1
+    assert clock.monotonic() - before >= 0.9
+
+
+async def test_a_longer_pause_ends_the_look(here: Lab) -> None:
+    here.tools.pauses.pause(here.settings.id, 60)
+    with pytest.raises(Retryable) as caught:
+        await changes(here)
+    assert caught.value.after is not None
+    assert 55 < caught.value.after <= 60
+    assert here.world.requests == []
 
 
 async def test_a_conversation_deleted_meanwhile_is_passed_over(here: Lab) -> None:
