@@ -18,8 +18,8 @@ CONNECTOR = Connector(
     verify=verify,
     normalize=normalize,
     writer=writer,
-    # Our own drain job reads these: 2xx, 409 and 410 end a row, 401 and the other 4xx end it with an event in the
-    # instance's log, 429 and 5xx are tried again for 24 hours (package/src/server/drain.js).
+    # Our own drain job reads these: 2xx, 409 and 410 end a row; no answer, 401, 404, 429 and 5xx are tried again for 24
+    # hours; any other 4xx ends it with a line in the instance's log (package/src/server/drain.js).
     answers=Answers(
         verified=202,
         duplicate=200,

@@ -90,6 +90,7 @@ class Instance:
         self.journal_reads = True
         self.needs_close_fields = False
         self.app_installed = True
+        self.skips_own = True  # the rule's own loop guard; a hand-made sender may have none
         self.deliveries: dict[str, Delivery] = {}
         self.outbox: list[dict[str, Any]] = []
         self.zone = timedelta(0)
@@ -210,7 +211,7 @@ class Instance:
 
     def _rule(self, record: Record, before: Record, by: str, said: tuple[str, ...] = ()) -> None:
         """The app's business rule: an outbox row for a transition that asks, never for the integration user."""
-        if by == self.user:
+        if by == self.user and self.skips_own:
             return
         reason = ""
         if record["state"] in CLOSED and before.get("state") not in CLOSED:
