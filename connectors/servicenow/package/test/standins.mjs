@@ -14,7 +14,7 @@ export function instance(changes = {}) {
         properties: {
             instance_name: 'acme',
             'glide.servlet.uri': 'https://acme.service-now.com/',
-            'x_hitl_hub.url': 'https://hub.acme.example/v1/in/acme-incidents',
+            'x_hitl_hub.url': 'https://hub.acme.example/hooks/in/acme-incidents',
             'x_hitl_hub.secret': 'whsec_' + Buffer.from('a secret of the tests').toString('base64'),
             'x_hitl_hub.integration_user': 'svc.hitl',
             'x_hitl_hub.group': '8a4dde73c6112278017a6a4baf547aa7',

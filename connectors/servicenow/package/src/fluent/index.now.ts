@@ -28,7 +28,7 @@ Property({
     $id: Now.ID['url'],
     name: 'x_hitl_hub.url',
     type: 'string',
-    description: "The hub's address for this connector: https://HUB/v1/in/CONNECTOR-ID",
+    description: "The hub's address for this connector: https://HUB/hooks/in/CONNECTOR-ID",
     value: '',
     isPrivate: true,
     roles: { read: [manager], write: [manager] },
