@@ -1,5 +1,6 @@
 """The references: the least that a Litestar application can do for the same promise, on the driver itself, under the
-same server and options as `hub serve`. `python -m tests.bench.bare APPLICATION PORT` serves one."""
+same server and options as `hub serve`. `python -m tests.bench.bare APPLICATION PORT` serves one
+(`module:function` for one of another file)."""
 
 from __future__ import annotations
 
@@ -62,9 +63,9 @@ def _inbox_row(body: bytes) -> tuple[Any, ...]:
 
 
 @contextlib.asynccontextmanager
-async def _pool(app: Litestar) -> AsyncGenerator[None]:
-    async with asyncpg.create_pool(os.environ["BENCH_DATABASE"], min_size=POOL, max_size=POOL) as pool:
-        app.state.pool = pool
+async def pool(app: Litestar) -> AsyncGenerator[None]:
+    async with asyncpg.create_pool(os.environ["BENCH_DATABASE"], min_size=POOL, max_size=POOL) as opened:
+        app.state.pool = opened
         yield
 
 
@@ -79,7 +80,7 @@ def intake() -> Litestar:
         await request.app.state.pool.execute(INBOX, *_inbox_row(body))
         return Response(b"", status_code=202, media_type="text/plain")
 
-    return _app(receive, _pool)
+    return served(receive, pool)
 
 
 def intake_sqlite() -> Litestar:
@@ -110,7 +111,7 @@ def intake_sqlite() -> Litestar:
             await connection.execute("COMMIT")
         return Response(b"", status_code=202, media_type="text/plain")
 
-    return _app(receive, opened)
+    return served(receive, opened)
 
 
 def create() -> Litestar:
@@ -141,7 +142,7 @@ def create() -> Litestar:
         answer = msgspec.json.encode({"id": task, "status": "posted", "createdAt": now})
         return Response(answer, status_code=201, media_type="application/json")
 
-    return _app(create_task, _pool)
+    return served(create_task, pool)
 
 
 def commit_each() -> Any:
@@ -184,7 +185,7 @@ def empty() -> Litestar:
     return Litestar([hello], openapi_config=None, logging_config=None)
 
 
-def _app(handler: Any, opened: Any) -> Litestar:
+def served(handler: Any, opened: Any) -> Litestar:
     return Litestar([hello, handler], lifespan=[opened], openapi_config=None, logging_config=None)
 
 
@@ -193,7 +194,7 @@ def main(application: str, port: str) -> None:
     from granian.constants import Interfaces, Loops
 
     Granian(
-        f"tests.bench.bare:{application}",
+        application if ":" in application else f"tests.bench.bare:{application}",
         factory=True,
         address="127.0.0.1",
         port=int(port),

@@ -7,48 +7,17 @@ import contextlib
 from typing import Any
 
 from tests.bench import servers
-from tests.bench.client import Run, ratio, send, together
-from tests.bench.harness import interleaved, say
+from tests.bench.client import Arm, compared, figure
 from tests.bench.seed import Seeded, count, must_equal, postgres_database, seed
-from tests.bench.servers import Server
 
 MOST_PER_SECOND = 4000
 
 
-class Arm:
-    """One server with its database, and what it has acknowledged so far."""
-
-    def __init__(self, name: str, server: Server, seeded: Seeded):
-        self.name, self.server, self.seeded = name, server, seeded
-        self.accepted = 0
-        self.runs = 0
-
-    def send(self, seconds: float, connections: int, rate: float = 0) -> Run:
-        self.runs += 1
-        plan: dict[str, Any] = {
-            "kind": "task",
-            "host": "127.0.0.1",
-            "port": self.server.port,
-            "path": "/v1/tasks",
-            "api_key": self.seeded.api_key,
-            "prefix": f"{self.name}-{self.runs}",
-            "count": int(seconds * (rate or MOST_PER_SECOND)),
-            "connections": connections,
-            "seconds": seconds,
-            "rate": rate,
-        }
-        run = send(plan, self.server.pid)
-        self.accepted += run.accepted
-        say(
-            f"{self.name} c={connections} rate={rate or 'full'}: {run.rps:.0f}/s p50 {run.p50:.1f} p99 {run.p99:.1f} ms, {run.cpu_us:.0f} us CPU"
-        )
-        return run
-
-    def check(self) -> None:
-        tasks = count(self.seeded.url, "SELECT count(*) FROM tasks")
-        jobs = count(self.seeded.url, "SELECT count(*) FROM outbox WHERE topic = 'task.posted'")
-        must_equal(f"{self.name}: tasks", tasks, self.accepted)
-        must_equal(f"{self.name}: jobs", jobs, self.accepted)
+def check(arm: Arm) -> None:
+    tasks = count(arm.database, "SELECT count(*) FROM tasks")
+    jobs = count(arm.database, "SELECT count(*) FROM outbox WHERE topic = 'task.posted'")
+    must_equal(f"{arm.name}: tasks", tasks, arm.accepted)
+    must_equal(f"{arm.name}: jobs", jobs, arm.accepted)
 
 
 def run() -> dict[str, Any]:
@@ -68,36 +37,23 @@ def run() -> dict[str, Any]:
             "ours": stack.enter_context(servers.hub_web(environment, where / "web.log")),
             "bare": stack.enter_context(servers.bare_web("create", bare, where / "bare.log")),
         }
-        arms = {name: Arm(name, server, seeded[name]) for name, server in web.items()}
+        arms = {
+            name: Arm(name, server, seeded[name].url, made_for(seeded[name]), MOST_PER_SECOND)
+            for name, server in web.items()
+        }
+        runs = compared(arms)
         for arm in arms.values():
-            arm.send(1.0, 16)  # warm
-        at_16 = interleaved(list(arms), 4, lambda name, _: arms[name].send(1.0, 16))
-        at_64 = interleaved(list(arms), 2, lambda name, _: arms[name].send(1.0, 64))
-        paced = {name: arm.send(3.0, 64, rate=200) for name, arm in arms.items()}
-        for arm in arms.values():
-            arm.check()
-    return _figure(at_16, at_64, paced)
-
-
-def _figure(
-    at_16: dict[str, list[Run]], at_64: dict[str, list[Run]], paced: dict[str, Run]
-) -> dict[str, Any]:
-    narrow = {name: together(runs) for name, runs in at_16.items()}
-    wide = {name: together(runs) for name, runs in at_64.items()}
+            check(arm)
     return {
         "name": "create",
-        "value": narrow["ours"]["rps"],
         "unit": "tasks/s at 16 connections, PostgreSQL",
-        "reference": narrow["bare"]["rps"],
-        "ratio": ratio(at_16["ours"], at_16["bare"]),
         "aim": "ratio >= 0.60, p99 < 50 ms at 200/s",
-        "p50": narrow["ours"]["p50_ms"],
-        "p99": narrow["ours"]["p99_ms"],
-        "cpu_ratio": ratio(at_16["ours"], at_16["bare"], "cpu_us"),
-        "c16": narrow,
-        "c64": {**wide, "ratio": ratio(at_64["ours"], at_64["bare"])},
-        "paced_200": {name: {"p50_ms": run.p50, "p99_ms": run.p99} for name, run in paced.items()},
+        **figure(runs),
         "method": "hub serve against a bare Litestar + asyncpg handler (key digest, task and job in one CTE, pool 16), "
         "both granian with 1 worker, own databases with one schema on one PostgreSQL; interleaved runs of 1 s, ratios "
         "pair by pair, medians; 2 % repeats; tasks == acknowledged keys checked",
     }
+
+
+def made_for(seeded: Seeded) -> dict[str, Any]:
+    return {"kind": "task", "path": "/v1/tasks", "api_key": seeded.api_key}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import shutil
 import statistics
 import subprocess
@@ -38,9 +39,13 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def report(figure: dict[str, Any]) -> None:
-    """One line on stdout, numbers cut to what they are worth."""
-    sys.stdout.write(json.dumps(_short(figure)) + "\n")
+def report(run: Callable[[], dict[str, Any]]) -> None:
+    """Run a benchmark; one line on stdout, numbers cut to what they are worth. `load` is the machine's load average of
+    one minute before and after, and how many processors share it: a figure of a busy machine says so."""
+    before = os.getloadavg()[0]
+    figure = run()
+    load = {"before": before, "after": os.getloadavg()[0], "processors": os.cpu_count()}
+    sys.stdout.write(json.dumps(_short({**figure, "load": load})) + "\n")
     sys.stdout.flush()
 
 

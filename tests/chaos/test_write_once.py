@@ -17,19 +17,19 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 async def test_one_note_on_sqlite(tmp_path: Path) -> None:
-    async with matrix(await sqlite_databases(tmp_path)) as ready:
+    async with matrix(await sqlite_databases(tmp_path), tmp_path / "processes.log") as ready:
         outcomes = await ready.run(vendors(), every_cell(vendors(), FAULTS))
     print(table(outcomes))
     assert [one for one in outcomes if one.problem] == []
     assert len(outcomes) == len(vendors()) * 8 * 7
 
 
-async def test_one_note_on_postgresql(request: pytest.FixtureRequest) -> None:
+async def test_one_note_on_postgresql(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = await new_postgres_database(request.getfixturevalue("postgres_server"))
     database = Database(url)
     await upgrade(database)
     await database.close()
-    async with matrix([url] * AT_ONCE) as ready:
+    async with matrix([url] * AT_ONCE, tmp_path / "processes.log") as ready:
         outcomes = await ready.run(vendors(), every_cell(vendors(), ["none", "reset after"]))
     print(table(outcomes))
     assert [one for one in outcomes if one.problem] == []

@@ -173,15 +173,18 @@ class Processes:
 
 
 @asynccontextmanager
-async def matrix(urls: Sequence[str]) -> AsyncIterator[Matrix]:
-    """On these databases, migrated; as many cells go on at once as there are URLs (the same one may come again)."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.chaos.write_once_process",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
+async def matrix(urls: Sequence[str], log: Path) -> AsyncIterator[Matrix]:
+    """On these databases, migrated; as many cells go on at once as there are URLs (the same one may come again). What
+    the processes log goes to `log`."""
+    with log.open("wb") as err:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.chaos.write_once_process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=err,
+        )
     server = Processes(process)
     listener = asyncio.create_task(server.listen())
     places: list[Place] = []
