@@ -9,9 +9,12 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import NotFound
+from core.intake.tables import TaskMessage
 from core.routing.states import AssignmentState
 from core.routing.tables import Assignment, Draft, Submission
 from core.tasks.tables import Task
+
+MOST_MESSAGES = 100
 
 _IN_HAND = (AssignmentState.ACCEPTED, AssignmentState.SUBMITTED)
 _OVER = frozenset(AssignmentState) - {AssignmentState.OFFERED, AssignmentState.ACCEPTED}
@@ -25,12 +28,14 @@ class Turn(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One assignment as its page needs it. `draft` and `submission` are None until there is one."""
+    """One assignment as its page needs it. `draft` and `submission` are None until there is one; `messages` is what was
+    said about the ticket since the task was made, oldest first."""
 
     assignment: Assignment
     task: Task
     draft: dict[str, list[str]] | None
     submission: Submission | None
+    messages: list[TaskMessage]
 
 
 async def offers(session: AsyncSession, worker_id: str) -> list[Turn]:
@@ -64,13 +69,21 @@ async def one(session: AsyncSession, assignment_id: str, worker_id: str) -> Page
         raise NotFound("unknown_assignment", "There is no such task for you")
     draft = await session.get(Draft, assignment_id)
     submission = await session.scalar(select(Submission).where(Submission.assignment_id == assignment_id))
-    return Page(found[0], found[1], draft.form if draft else None, submission)
+    task: Task = found[1]
+    messages = await _messages(session, task) if task.connector is not None else []
+    return Page(found[0], task, draft.form if draft else None, submission, messages)
 
 
 async def of_task(session: AsyncSession, task_id: str) -> list[Assignment]:
     """Everybody who was ever offered the task, in that order, with state and reason."""
     statement = select(Assignment).where(Assignment.task_id == task_id).order_by(Assignment.id)
     return list(await session.scalars(statement))
+
+
+async def _messages(session: AsyncSession, task: Task) -> list[TaskMessage]:
+    """The newest `MOST_MESSAGES`: a page that somebody has to read."""
+    statement = select(TaskMessage).where(TaskMessage.task_id == task.id).order_by(TaskMessage.id.desc())
+    return list(await session.scalars(statement.limit(MOST_MESSAGES)))[::-1]
 
 
 def _turns(worker_id: str, states: Iterable[AssignmentState]) -> Select[Assignment, Task]:

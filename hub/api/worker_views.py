@@ -65,8 +65,17 @@ class TurnList(View, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class MessageView(View, frozen=True, kw_only=True):
+    """What somebody said about the ticket after the task was made."""
+
+    author: str | None
+    text: str
+    at: str
+
+
 class TaskView(View, frozen=True, kw_only=True):
-    """One task in full. `draft` is the posted form so far (see PUT draft), `output` the answer once given."""
+    """One task in full. `draft` is the posted form so far (see PUT draft), `output` the answer once given, `messages`
+    what was said about the ticket since, oldest first."""
 
     id: str
     task_type: str
@@ -80,6 +89,7 @@ class TaskView(View, frozen=True, kw_only=True):
     server_time: str
     draft: dict[str, list[str]] | None
     output: Any
+    messages: list[MessageView]
 
 
 class MeView(View, frozen=True, kw_only=True):
@@ -169,6 +179,9 @@ def task_view(sheet: Sheet) -> TaskView:
         server_time=clock.iso(clock.now()),
         draft=sheet.draft,
         output=sheet.output,
+        messages=[
+            MessageView(author=one.author, text=one.text, at=clock.iso(one.at)) for one in sheet.messages
+        ],
     )
 
 

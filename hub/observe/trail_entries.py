@@ -20,6 +20,7 @@ from hub.observe.trail_rows import Trail
 # What comes first when two things share a millisecond (as everything of one transaction does): cause before effect.
 _RANK = (
     "inbound",
+    "message",
     "task",
     "assignment",
     "submission",
@@ -58,6 +59,7 @@ def timeline(trail: Trail) -> list[Entry]:
     """Every entry in the order in which it happened."""
     families = (
         _inbound,
+        _messages,
         _events,
         _assignments,
         _submissions,
@@ -83,6 +85,18 @@ def _inbound(trail: Trail) -> Iterator[Entry]:
             state=row.state,
             facts=_facts(delivery=row.delivery_id, secret=f"no. {row.verified_by + 1}", reason=row.reason),
             body=_json_or_text(row.body),
+        )
+
+
+def _messages(trail: Trail) -> Iterator[Entry]:
+    for row in trail.messages:
+        yield Entry(
+            at=row.at,
+            kind="message",
+            subject=row.id,
+            title=f"{row.author or 'Somebody'} said more in the ticket",
+            facts=_facts(item=row.item_id),
+            body=row.text,
         )
 
 

@@ -14,7 +14,7 @@ from core.audit.tables import AuditEntry
 from core.callbacks.tables import CallbackDelivery
 from core.db.base import Base
 from core.errors import NotFound
-from core.intake.tables import InboundEvent
+from core.intake.tables import InboundEvent, TaskMessage
 from core.ledger.tables import LedgerTransfer
 from core.outbox.tables import OutboxRow
 from core.payouts.tables import Payout, PayoutAttempt
@@ -36,6 +36,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     organisation: str
     inbound: list[InboundEvent]
+    messages: list[TaskMessage]
     events: list[TaskEvent]
     assignments: list[Assignment]
     submissions: list[Submission]
@@ -71,6 +72,7 @@ async def collect(session: AsyncSession, task_id: str) -> Trail:
         task=task,
         organisation=task.organisation_id if organisation is None else organisation.name,
         inbound=inbound,
+        messages=await _rows(session, TaskMessage, TaskMessage.task_id, [task_id]),
         events=events,
         assignments=assignments,
         submissions=submissions,

@@ -75,8 +75,17 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     payout: PayoutLine | None
 
 
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said about the ticket after the task was made; `author` is None where the vendor names nobody."""
+
+    author: str | None
+    text: str
+    at: datetime
+
+
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """One task in full, for who has it. `draft` is the posted form so far, `output` the answer once given."""
+    """One task in full, for who has it. `draft` is the posted form so far, `output` the answer once given, `messages`
+    what was said since, oldest first."""
 
     card: Card
     instructions: str
@@ -84,6 +93,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any]
     draft: dict[str, list[str]] | None
     output: Any
+    messages: list[Message]
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +187,7 @@ async def sheet(session: AsyncSession, services: Services, worker_id: str, assig
         schema=found.task.output_schema,
         draft=found.draft,
         output=None if found.submission is None else found.submission.output,
+        messages=[Message(author=one.author, text=one.text, at=one.at) for one in found.messages],
     )
 
 

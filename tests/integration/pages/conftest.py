@@ -13,9 +13,11 @@ import msgspec
 import pytest
 from litestar import Litestar
 
+from core import clock, ids
 from core.access import people, sessions
 from core.access.roles import Role
 from core.db.unit_of_work import Transaction
+from core.intake.tables import TaskMessage
 from core.tasks.model import Environment
 from core.workers import actions as workers
 from core.workers.model import NewWorker
@@ -135,3 +137,20 @@ async def stage(app: Litestar, services: Services) -> AsyncGenerator[Stage]:
 def words(html: str) -> str:
     """What a person reads of a page: without tags, blanks collapsed."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html))).strip()
+
+
+async def said(stage: Stage, task_id: str, *messages: tuple[str | None, str]) -> None:
+    """(author, text) that were added to the ticket of this task, in this order."""
+    async with stage.services.work.begin("test.said") as tx:
+        for number, (author, text) in enumerate(messages):
+            tx.session.add(
+                TaskMessage(
+                    id=ids.new("msg"),
+                    task_id=task_id,
+                    item_id=f"part-{number}",
+                    author=author,
+                    text=text,
+                    at=clock.now(),
+                )
+            )
+            await tx.session.flush()

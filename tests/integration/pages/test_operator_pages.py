@@ -12,7 +12,7 @@ from core.audit.tables import AuditEntry
 from core.ids import uuid7
 from core.outbox.tables import OutboxRow
 from hub.observe import trail as trails
-from tests.integration.pages.conftest import HTML, Stage, words
+from tests.integration.pages.conftest import HTML, Stage, said, words
 from tests.integration.pages.test_worker_api import GOOD
 
 
@@ -82,6 +82,16 @@ async def test_the_trail_as_text(stage: Stage) -> None:
     assert "verification Stage rules  [pass]" in text
     assert "Ana earned 1,000 sats" in text
     assert "done     submission.received" in text
+
+
+async def test_the_trail_tells_what_was_said_since(stage: Stage) -> None:
+    task_id = await stage.offer(connector="acme", ticket_id="T1", escalation_key="K1")
+    await said(stage, task_id, ("Ann", "It is worse now"))
+    page = words((await stage.operator.http.get(f"/operator/tasks/{task_id}")).text)
+    assert "Ann said more in the ticket" in page
+    assert "It is worse now" in page
+    async with stage.services.work.read() as session:
+        assert "Ann said more in the ticket" in trails.render_text(await trails.collect(session, task_id))
 
 
 async def test_terminal_codes_in_a_ticket_do_not_reach_the_terminal(stage: Stage) -> None:

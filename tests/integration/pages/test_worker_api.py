@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from core import clock
-from tests.integration.pages.conftest import Stage
+from tests.integration.pages.conftest import Stage, said
 
 GOOD = {"severity": "minor", "action": "watch", "summary": "The error rate is falling since the last deploy."}
 
@@ -160,3 +160,24 @@ async def test_strangers_bodies_are_400_never_500(stage: Stage) -> None:
             "POST", path, content=content, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 400, content[:20]
+
+
+async def test_what_was_said_since_is_read_beside_the_question(stage: Stage) -> None:
+    task_id = await stage.offer(connector="acme", ticket_id="T1", escalation_key="K1")
+    assignment = await stage.assignment(task_id)
+    await stage.worker.api("POST", f"/assignments/{assignment}/accept")
+    await said(stage, task_id, ("Ann", "first"), (None, "second <b>\nline"))
+
+    task = (await stage.worker.api("GET", f"/assignments/{assignment}")).json()
+
+    assert [(one["author"], one["text"]) for one in task["messages"]] == [
+        ("Ann", "first"),
+        (None, "second <b>\nline"),
+    ]
+    assert abs(_ms(task["messages"][0]["at"]) - clock.now_ms()) < 60_000
+
+
+async def test_a_task_that_no_connector_made_has_no_messages(stage: Stage) -> None:
+    assignment = await taken(stage)
+
+    assert (await stage.worker.api("GET", f"/assignments/{assignment}")).json()["messages"] == []

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.integration.pages.conftest import HTML, ORIGIN, Stage, words
+from tests.integration.pages.conftest import HTML, ORIGIN, Stage, said, words
 
 
 async def test_signing_in_takes_a_press_of_the_button(stage: Stage) -> None:
@@ -239,3 +239,19 @@ async def test_sign_out_ends_the_session(stage: Stage) -> None:
     assert out.headers["location"] == "/sign-in"
     stage.worker.http.cookies.set("__Host-hub_session", stage.worker.token)
     assert (await stage.worker.http.get("/worker")).status_code == 401
+
+
+async def test_what_was_said_since_stands_under_the_question(stage: Stage) -> None:
+    task_id = await stage.offer(connector="acme", ticket_id="T1", escalation_key="K1")
+    assignment = await stage.assignment(task_id)
+    path = f"/worker/assignments/{assignment}"
+    await stage.worker.post(f"{path}/accept")
+    assert "Said since" not in (await stage.worker.http.get(path)).text
+    await said(stage, task_id, ("Ann <ann>", "<img src=x onerror=alert(1)>"), (None, "and more"))
+
+    page = await stage.worker.http.get(path)
+
+    assert "<img src=x" not in page.text
+    read = words(page.text)
+    assert "Said since Ann <ann>" in read
+    assert read.index("onerror") < read.index("Somebody") < read.index("and more") < read.index("Your answer")
