@@ -15,7 +15,7 @@ from core import clock, ids
 from core.billing.plans import Plan
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import HubError, Invalid, Misconfigured, Rejected, Retryable
+from core.errors import HubError, Invalid, Misconfigured, Rejected, Retryable, Uncertain
 from core.intake.actions import delivery_of
 from core.intake.envelope import Addition, Cancellation, Escalation, Ignored, InboundDelivery, Reading, Wanted
 from core.intake.guard import STOPPED_SECONDS, in_order, no_loop, own_echo, refuse_while_sending
@@ -99,10 +99,9 @@ async def _fetched(work: UnitOfWork, lease: Lease, needs: _WantsContext) -> dict
                 f"{error.message} Mend them, then run `hub connectors resume {needs.connector}`.",
             )
         raise Retryable(error.code, error.message, after=STOPPED_SECONDS) from error
-    except (
-        Retryable
-    ) as error:  # for as long as it takes: the queue would give up on its own pace after an hour
-        raise Retryable(error.code, error.message, after=error.after or FETCH_SECONDS) from error
+    except (Retryable, Uncertain) as error:  # as long as it takes: the queue gives up its own pace in an hour
+        after = error.after if isinstance(error, Retryable) else None
+        raise Retryable(error.code, error.message, after=after or FETCH_SECONDS) from error
     except Rejected as error:
         async with work.finishing(lease, "intake.process") as tx:
             event = await tx.session.get_one(InboundEvent, lease.subject)

@@ -165,7 +165,8 @@ async def _alone(tx: Transaction, reply: Reply, *states: ReplyState) -> None:
 
 def _given_up(reply: Reply, delivery: Delivery, now_ms: int) -> bool:
     old = now_ms - clock.to_ms(reply.created_at) > delivery.max_age_seconds * 1000
-    return reply.attempts >= delivery.max_attempts or (reply.attempts > 0 and old)
+    tried = reply.attempts > 0 or reply.state == ReplyState.UNCERTAIN
+    return reply.attempts >= delivery.max_attempts or (tried and old)
 
 
 async def redrive(tx: Transaction, reply_id: str, *, actor: str) -> None:

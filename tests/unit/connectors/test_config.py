@@ -12,7 +12,7 @@ import yaml
 
 from connectors.config import ConnectorConfig, load
 from connectors.file_tests import run_tests
-from connectors.outbound import notes
+from connectors.outbound import actions
 from connectors.pagerduty.settings import PagerDutySettings
 from connectors.registry import connector
 from core.errors import Misconfigured
@@ -79,7 +79,7 @@ def test_defaults() -> None:
     assert settings.delivery.rate.per_minute == 300
     assert settings.loop_guard.marker == "[hub:"
     assert settings.outbound.verified == []
-    assert notes(settings, "verified", {}) == []
+    assert actions(settings, "verified", None, {}) == []
 
 
 def test_region_and_loopback() -> None:
