@@ -173,11 +173,11 @@ class EachAlone:
     def __init__(self, work: Any):
         self._work = work
 
-    async def receive(self, connector_id: str, delivery: Any) -> bool:
+    async def receive(self, connector_id: str, deliveries: Any) -> list[bool]:
         from core.intake.actions import Received, receive_many
 
         async with self._work.begin("intake.receive") as tx:
-            return (await receive_many(tx, [Received(connector_id, delivery)]))[0]
+            return await receive_many(tx, [Received(connector_id, one) for one in deliveries])
 
 
 def empty() -> Litestar:
