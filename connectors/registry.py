@@ -11,6 +11,7 @@ from core.errors import Misconfigured
 CONNECTORS: dict[str, str] = {
     "intercom": "connectors.intercom:CONNECTOR",
     "pagerduty": "connectors.pagerduty:CONNECTOR",
+    "salesforce": "connectors.salesforce:CONNECTOR",
     "servicenow": "connectors.servicenow:CONNECTOR",
 }
 
