@@ -150,8 +150,10 @@ def _wanted(settings: SalesforceSettings, document: dict[str, Any], routes: Sequ
 
 def _own_echo(settings: SalesforceSettings, document: dict[str, Any]) -> str:
     guard, author = settings.loop_guard, document["actor"]["id"]
-    if author is not None and (id18(author) or author) in {id18(one) or one for one in guard.ignore_agents}:
-        return f"changed by {str(author)[:40]}, which loop_guard ignores"
+    if isinstance(author, str) and (id18(author) or author) in {
+        id18(one) or one for one in guard.ignore_agents
+    }:
+        return f"changed by {author[:40]}, which loop_guard ignores"
     fields: dict[str, Any] = document["fields"]
     if any(isinstance(value, str) and guard.marker in value for value in fields.values()):
         return "carries our own marker"
