@@ -18,6 +18,7 @@ MAX_ELEMENTS = 60_000  # 100 records of 500 fields, and room
 MAX_TEXT = 262_144  # characters of one field; the longest long text area holds 131,072
 MAX_NOTIFICATIONS = 100  # the WSDL's maxOccurs
 BOM = b"\xef\xbb\xbf"  # the Microsoft sample of 2015 begins with one
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
 _SEPARATOR = "\n"  # cannot stand in a name nor, normalised, in a namespace
 
@@ -64,6 +65,9 @@ def read(body: bytes, content_type: str = "") -> Message:
     charset = _CHARSET.search(content_type)
     if charset and charset.group(1).lower() not in ("utf-8", "utf8"):
         reader.message.problem = f"the charset is {charset.group(1)[:20]}, not UTF-8"
+        return reader.message
+    if body.startswith(UTF_16) or b"\0" in body:  # expat follows a UTF-16 mark whatever encoding it is told
+        reader.message.problem = "not UTF-8"
         return reader.message
     try:
         reader.parser.Parse(body.removeprefix(BOM), True)

@@ -116,7 +116,8 @@ async def _seen(
     """Some of the request's deliveries were there before: say what became of them, or that they differ."""
     answers = loaded.connector.answers
     receipts, differs = await seen_before(services.work, loaded.settings.id, deliveries, fresh)
-    if differs and answers.conflict is not None:
+    # An Outbound Message sent again carries the record as it is by then: the same id with another body is no conflict.
+    if differs and answers.conflict is not None and "json" in inbound.headers.get("content-type", ""):
         log.warning("connector %s: a known event id came with another body", loaded.settings.id)
         return _answer(loaded.connector, inbound, answers.conflict, receipts)
     status = answers.verified if any(fresh) else answers.duplicate
