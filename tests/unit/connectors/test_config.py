@@ -151,7 +151,7 @@ def test_unknown_keys_are_all_named_with_the_nearest() -> None:
         ({"auth__api_token": "literal-token"}, "auth.api_token", "env:NAME"),
         ({"auth__webhook_secrets": ["env:A", "lit"]}, "auth.webhook_secrets", "env:NAME"),
         ({"auth__from": "nobody"}, "auth.from", "regex"),
-        ({"inbound__routes": [{"name": "a", "when": "`true`", "action": "drop"}]}, "inbound.routes[0].action", "write one of cancel, task"),
+        ({"inbound__routes": [{"name": "a", "when": "`true`", "action": "drop"}]}, "inbound.routes[0].action", "write one of append_context, cancel, task"),
         ({"inbound__topics": []}, "inbound.topics", "length"),
         ({"inbound__routes": []}, "inbound.routes", "length"),
         ({"delivery": {"max_age": "6 hours"}}, "delivery.max_age", "regex"),
