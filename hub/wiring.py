@@ -32,7 +32,7 @@ from core.payouts.rates import Rate, fixed, for_rail
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
 from hub import config_files
-from hub.connector_book import ConnectorBook
+from hub.connector_book import LOOK_SECONDS, ConnectorBook
 from hub.embedded import valkey
 from hub.jobs import reconcile
 from hub.jobs.queue import Queue
@@ -105,7 +105,7 @@ async def wire(
                 intake=IntakeLane(work),
                 callbacks=CallbackTester(work, outbound, sealer),
                 queue_answers=queue.ping,
-                watch_connectors=lambda: _watch(work, book),
+                watch_connectors=lambda: watch_files(work, book),
                 wallets=SandboxWallets(settings.folder / SANDBOX_FILE) if "sandbox" in rails else None,
             )
             yield Wiring(
@@ -135,7 +135,7 @@ def _addresses(
     )
 
 
-async def _watch(work: UnitOfWork, book: ConnectorBook) -> None:
+async def watch_files(work: UnitOfWork, book: ConnectorBook, every: float = LOOK_SECONDS) -> None:
     """Reads changed connector files until cancelled; what cannot be loaded becomes a repair item."""
 
     async def changed() -> None:
@@ -147,7 +147,7 @@ async def _watch(work: UnitOfWork, book: ConnectorBook) -> None:
         async with work.begin("connectors.broken") as tx:
             await needed(tx, "connectors", Kind.CONFIGURATION, error.message)
 
-    await book.watch(changed, broken)
+    await book.watch(changed, broken, every)
 
 
 def own_key(folder: Path) -> str:
