@@ -80,12 +80,12 @@ def problems(body: Any, status: int, part: str = "") -> list[Problem]:
 def refusal(answer: Answer, *, writes: bool) -> HubError:
     """An answer to a whole request that is not 2xx, as one of the port's errors."""
     first = problems(answer.body, answer.status)[0]
-    known = meaning_of(first)
+    wait = seconds_to_wait(answer.headers, "retry-after")
+    known = meaning_of(first, wait)
     if known is not None:
         return known
     if answer.status == 404:
         return Rejected("ticket_gone", f"{SYSTEM} has no such record: {first}.", vendor_code=first.code)
-    wait = seconds_to_wait(answer.headers, "retry-after")
     return failure_of_status(answer, SYSTEM, str(first), writes=writes, wait=wait)
 
 
@@ -105,13 +105,13 @@ def part_refusal(problem: Problem) -> HubError:
     )
 
 
-def meaning_of(problem: Problem) -> HubError | None:
-    """What a code says by itself, wherever it stands."""
+def meaning_of(problem: Problem, wait: float | None = None) -> HubError | None:
+    """What a code says by itself, wherever it stands. `wait` is for how long the answer's header wants no calls."""
     if problem.code in _LIMITS:
         return Retryable(
             "rate_limited",
             f"{SYSTEM} asks for fewer calls: {problem}.",
-            after=LIMIT_PAUSE,
+            after=LIMIT_PAUSE if wait is None else wait,
             status=problem.status,
         )
     if problem.code in _LATER:

@@ -203,7 +203,10 @@ class SalesforceOrg:
             ),
         }.get(fault)
         if before is not None:
-            return _refused(before)
+            refused = _refused(before)
+            if fault is Fault.RATE_LIMITED:
+                refused.headers["Retry-After"] = "2"
+            return refused
         assert request.transport is not None
         if fault is Fault.RESET_BEFORE:
             request.transport.abort()
