@@ -109,14 +109,17 @@ async def next_job(work: UnitOfWork, task_id: str) -> tuple[str, float] | None:
     return job, wait / 1000
 
 
-def prepared() -> VendorHttp:
+def prepared(loaded: list[ConnectorConfig]) -> VendorHttp:
     """What costs a process most, done once for all: libraries that are imported with the first call, and an HTTP client
     (its list of certificate authorities) that has not called anybody yet."""
     for module in ("anyio._backends._asyncio", "httpcore", "zoneinfo"):
         importlib.import_module(module)
     library()
-    http = VendorHttp()
+    http, threads = VendorHttp(), Threads(1)
     http.client()
+    for one in loaded:
+        one.connector.writer(one.settings, Tools(threads=threads, http=http.client, pauses=Pauses()))
+    threads.close()
     gc.freeze()
     return http
 
@@ -126,9 +129,8 @@ def child(order: Order, loaded: ConnectorConfig, http: VendorHttp) -> None:
     status = 1
     try:
         os.environ["HUB_CRASH_AT"] = order.crash_at
-        importlib.reload(
-            crash
-        )  # it reads the environment when it is imported, which the parent did without an order
+        # It reads the environment when it is imported, which the parent did without an order.
+        importlib.reload(crash)
         asyncio.run(work_for(order, loaded, http))
         status = 0
     except BaseException:  # the parent sees the status alone
@@ -141,7 +143,7 @@ def child(order: Order, loaded: ConnectorConfig, http: VendorHttp) -> None:
 def main() -> None:
     """Fork for each line of stdin until it ends and the last child is gone."""
     loaded = {one.name: connector_files.load(one.file, f"{one.name}.yaml", SECRETS) for one in vendors()}
-    http = prepared()
+    http = prepared(list(loaded.values()))
     running: dict[int, int] = {}
     pending, over = b"", False
     while running or not over:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from hub.demo.fake_pagerduty import PagerDuty
-from tests.fakes import intercom, pagerduty, servicenow
+from tests.fakes import intercom, pagerduty, salesforce, servicenow
 from tests.fakes.intercom_lab import workspace
 
 SHIPPED = Path(__file__).parents[2] / "config" / "connectors"
@@ -22,6 +22,10 @@ SECRETS = {
     "INTERCOM_CLIENT_SECRET": "unused",
     "PAGERDUTY_API_TOKEN": TOKEN,
     "PAGERDUTY_WEBHOOK_SECRET": "unused",
+    "SALESFORCE_CLIENT_ID": "unused",
+    "SALESFORCE_CLIENT_SECRET": "secret",
+    "SALESFORCE_PATH_TOKEN": "unused-but-thirty-two-characters-long",
+    "SALESFORCE_WEBHOOK_SECRET": "unused",
     "SERVICENOW_CLIENT_SECRET": TOKEN,
     "SERVICENOW_WEBHOOK_SECRET": "unused",
 }
@@ -88,6 +92,19 @@ async def at_pagerduty() -> AsyncIterator[TicketAt]:
 
 
 @asynccontextmanager
+async def at_salesforce() -> AsyncIterator[TicketAt]:
+    async with salesforce.serve() as org:
+        case = org.insert("Case", {"Subject": "Refund for order 17", "Status": "Escalated"})
+        yield TicketAt(
+            org.url,
+            case,
+            lambda name, _: org.next(salesforce.Fault(name)),
+            lambda: len(org.script),
+            lambda: org.comments(case),
+        )
+
+
+@asynccontextmanager
 async def at_servicenow() -> AsyncIterator[TicketAt]:
     async with servicenow.serve() as fake:
         world = fake.world
@@ -110,11 +127,15 @@ async def at_servicenow() -> AsyncIterator[TicketAt]:
 
 
 def vendors() -> list[Vendor]:
-    """ServiceNow twice: our endpoint with its table of keys, and the Table API where the marker is all there is."""
+    """Salesforce and ServiceNow twice: with our package's table of keys in the org, and with nothing installed, where the
+    marker is all there is."""
     by_table = {"via": "table_api", "settle": "1s"}  # the one wait of a file that is longer than this run
+    by_marker = {"idempotency": "marker"}
     return [
         Vendor("intercom", shipped("intercom"), at_intercom),
         Vendor("pagerduty", shipped("pagerduty"), at_pagerduty),
+        Vendor("salesforce", shipped("salesforce"), at_salesforce),
+        Vendor("salesforce by marker", shipped("salesforce", writeback=by_marker), at_salesforce),
         Vendor("servicenow", shipped("servicenow"), at_servicenow),
-        Vendor("servicenow by table", shipped("servicenow", writeback=by_table), at_servicenow),
+        Vendor("servicenow by marker", shipped("servicenow", writeback=by_table), at_servicenow),
     ]
