@@ -65,7 +65,8 @@ async def deliver(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], D
 
 
 def _pause(lease: Lease) -> float:
-    return min(LONGEST_SECONDS, 2.0 ** min(lease.attempt, 10))
+    """0.5 s, 1, 2 ... up to five minutes."""
+    return min(LONGEST_SECONDS, 0.25 * 2 ** min(lease.attempt, 20))
 
 
 async def _deliver(work: UnitOfWork, lease: Lease, delivery_of: Callable[[str], Delivery]) -> None:
