@@ -154,6 +154,8 @@ def _structs(struct: type) -> list[Any]:
                     walk(field.type)
         elif isinstance(shape, shapes.ListType):
             walk(shape.item_type)
+        elif isinstance(shape, shapes.DictType):
+            walk(shape.value_type)
         elif isinstance(shape, shapes.UnionType):
             for member in shape.types:
                 walk(member)

@@ -11,6 +11,7 @@ import pytest
 import zeep
 from aiohttp import web
 from zeep.exceptions import Fault
+from zeep.xsd import Nil
 
 from connectors.config import load
 from connectors.connector import InboundRequest, Receipt
@@ -59,7 +60,7 @@ async def test_zeep_is_acknowledged(count: int) -> None:
         return service.notifications(
             OrganizationId="00D5g000001AbCdEAK",
             ActionId="04k5g000000blAAAAY",
-            SessionId=zeep.xsd.Nil,
+            SessionId=Nil,
             EnterpriseUrl="https://acme.my.salesforce.com/services/Soap/c/65.0/00D5g000001AbCd",
             PartnerUrl="https://acme.my.salesforce.com/services/Soap/u/65.0/00D5g000001AbCd",
             Notification=[
