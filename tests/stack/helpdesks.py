@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, Protocol
+from xml.sax.saxutils import escape
 
 import aiohttp
 from aiohttp import web
@@ -18,7 +19,7 @@ from hub.demo.fake_pagerduty import PagerDuty
 from hub.demo.fake_pagerduty import Subscription as PagerDutySubscription
 from hub.demo.fake_pagerduty import app as pagerduty_app
 from hub.demo.fake_pagerduty import deliver as deliver_pagerduty
-from tests.fakes import intercom, servicenow
+from tests.fakes import intercom, salesforce, servicenow
 from tests.fakes.intercom_webhooks import Subscription as IntercomSubscription
 from tests.fakes.pagerduty import FaultyPagerDuty
 from tests.stack.processes import ROOT
@@ -141,6 +142,82 @@ class ServiceNowDesk:
         return self._world.notes(ticket)
 
 
+class SalesforceDesk:
+    """Sends the Outbound Message of a Flow that fires on every change of a Case, our own included; whatever is not
+    acknowledged waits, and one request carries all that waits."""
+
+    connector_id: ClassVar[str] = "demo-salesforce"
+    environment: ClassVar[dict[str, str]] = {
+        "SALESFORCE_CLIENT_ID": "client",
+        "SALESFORCE_CLIENT_SECRET": "secret",
+        "SALESFORCE_PATH_TOKEN": SECRET,
+        "SALESFORCE_WEBHOOK_SECRET": SECRET,
+    }
+
+    def __init__(self, org: salesforce.SalesforceOrg):
+        self.url = org.url
+        self._org = org
+        self._told: dict[str, tuple[str, str]] = {}
+        self._waiting: dict[str, str] = {}
+        self._sent = 0
+        self._hook = ""
+
+    def connect(self, hook: str) -> None:
+        self._hook = f"{hook}/{SECRET}"
+
+    def raise_ticket(self, title: str) -> str:
+        values = {"Subject": title, "Priority": "High", "Status": "New", "IsEscalated": True}
+        return self._org.insert("Case", values, by="0055g00000Agent1AAA")
+
+    async def deliver(self) -> int:
+        for name, case in self._org.rows["Case"].items():
+            change = (case["SystemModstamp"], case["Status"])
+            if self._told.get(name) != change:
+                self._told[name] = change
+                self._sent += 1
+                self._waiting[f"04l5g{self._sent:010d}AAA"] = name
+        if self._waiting:
+            notifications = [self._notification(*one) for one in list(self._waiting.items())[:100]]
+            if await self._acknowledged("".join(notifications)):
+                self._waiting = dict(list(self._waiting.items())[100:])
+        return len(self._waiting)
+
+    def written(self, ticket: str) -> list[str]:
+        return self._org.comments(ticket)
+
+    def _notification(self, message_id: str, case_id: str) -> str:
+        """The record at send time, as Salesforce does."""
+        case = self._org.rows["Case"][case_id]
+        fields = "".join(
+            f"<sf:{name}>{escape(str(value).lower() if isinstance(value, bool) else str(value))}</sf:{name}>"
+            for name, value in case.items()
+            if value is not None
+        )
+        return (
+            f'<Notification><Id>{message_id}</Id><sObject xsi:type="sf:Case" '
+            f'xmlns:sf="urn:sobject.enterprise.soap.sforce.com">{fields}</sObject></Notification>'
+        )
+
+    async def _acknowledged(self, notifications: str) -> bool:
+        body = (
+            '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope '
+            'xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" '
+            'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>'
+            '<notifications xmlns="http://soap.sforce.com/2005/09/outbound">'
+            f"<OrganizationId>{salesforce.ORG}</OrganizationId><ActionId>04k5g000000blAAAAY</ActionId>"
+            f'<SessionId xsi:nil="true"/>{notifications}</notifications></soapenv:Body></soapenv:Envelope>'
+        )
+        headers = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""'}
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(self._hook, data=body.encode(), headers=headers) as answer,
+            ):
+                return answer.status == 200 and b"<Ack>true</Ack>" in await answer.read()
+        except aiohttp.ClientError:
+            return False
+
+
 @asynccontextmanager
 async def helpdesks() -> AsyncIterator[dict[str, Helpdesk]]:
     """Every vendor of the registry, served on loopback, by name."""
@@ -148,6 +225,7 @@ async def helpdesks() -> AsyncIterator[dict[str, Helpdesk]]:
         found: dict[str, Helpdesk] = {
             "pagerduty": PagerDutyDesk(await stack.enter_async_context(_pagerduty())),
             "intercom": IntercomDesk(await stack.enter_async_context(intercom.serve())),
+            "salesforce": SalesforceDesk(await stack.enter_async_context(salesforce.serve())),
             "servicenow": ServiceNowDesk(await stack.enter_async_context(servicenow.serve())),
         }
         assert sorted(found) == sorted(CONNECTORS), "a new connector needs its simulated helpdesk here"
