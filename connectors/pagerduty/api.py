@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, cast
 
 from connectors.calls import Answer, NoAnswer, NotSent, failure_of, failure_of_status, seconds_to_wait
 from connectors.connector import Tools
 from connectors.pagerduty.client import Method, PagerDutyClient, Params
-from connectors.pagerduty.settings import PagerDutySettings
+from connectors.pagerduty.settings import ID, PagerDutySettings
 from core import clock
 from core.errors import HubError, Misconfigured, Rejected, Retryable
 
 SYSTEM = "PagerDuty"
-
-# What PagerDuty's ids look like (PGR0VU2, Q3B15VLMF3ASBD); nothing else may reach a path of the API.
-ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 
 # PagerDuty/developer-docs docs/REST-API/14-Errors.md
 ALREADY_RESOLVED, ALREADY_ACKNOWLEDGED, REQUESTER_NOT_FOUND, MERGED = 1001, 1002, 1008, 1019

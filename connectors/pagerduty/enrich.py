@@ -6,12 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.connector import Tools
-from connectors.pagerduty.api import ID as ENTRY_ID
 from connectors.pagerduty.api import Api, api, checked, entry
-from connectors.pagerduty.settings import PagerDutySettings
+from connectors.pagerduty.settings import CONTEXTS, ID, PagerDutySettings
 from core.intake.envelope import Wanted
 
-CONTEXTS = frozenset({"alerts", "custom_fields", "incident", "log_entries", "notes", "trigger_log_entry"})
 MOST = 500  # alerts or log entries; a person reads no more, and an alert storm has thousands
 
 
@@ -53,7 +51,7 @@ class PagerDutyEnricher:
     async def _trigger(self, incident: dict[str, Any]) -> dict[str, Any] | None:
         """The log entry with the original event in `channel` (docs/tool-libraries/05-Retrieve-Incident-Details.md)."""
         entry_id = entry(incident, "first_trigger_log_entry").get("id")
-        if not isinstance(entry_id, str) or not ENTRY_ID.match(entry_id):
+        if not isinstance(entry_id, str) or not ID.match(entry_id):
             return None
         answer = await self._api.read(f"/log_entries/{entry_id}", {"include": ["channels"]})
         return entry(answer.body, "log_entry")

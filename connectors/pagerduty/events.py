@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from connectors.pagerduty.api import ID, entry
+from connectors.pagerduty.api import entry
+from connectors.pagerduty.settings import ID
 from core.intake.envelope import RECONCILED, InboundDelivery
 
 # Type of a log entry (REST API reference, schema LogEntry) -> event type of the webhook for the same change.

@@ -9,8 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from connectors.form import Route
-from connectors.pagerduty.api import ID
-from connectors.pagerduty.settings import PagerDutySettings
+from connectors.pagerduty.settings import ID, PagerDutySettings
 from connectors.routes import decide
 from core.intake.envelope import Ignored, InboundDelivery, Origin, Reading, Ticket, Wanted
 

@@ -13,7 +13,6 @@ from connectors.connector import Tools
 from connectors.pagerduty.api import (
     ALREADY_ACKNOWLEDGED,
     ALREADY_RESOLVED,
-    ID,
     MERGED,
     PAGE,
     SYSTEM,
@@ -27,7 +26,7 @@ from connectors.pagerduty.api import (
     refusal,
 )
 from connectors.pagerduty.notes import settle
-from connectors.pagerduty.settings import PagerDutySettings
+from connectors.pagerduty.settings import ID, PagerDutySettings
 from connectors.pagerduty.steps import Request, note_text, request_of
 from core.errors import Rejected, Uncertain
 from core.replies.ticketing import Call, Write

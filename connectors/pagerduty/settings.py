@@ -3,6 +3,7 @@ steps. Decoded by `connectors/config.py`."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -29,7 +30,13 @@ TOPICS = frozenset(
     }
 )  # fmt: skip
 
-# What PagerDuty's ids look like: P and six characters in older accounts, up to fourteen in newer ones.
+# What a route's `enrich:` may ask for; fetched by `enrich.py`.
+CONTEXTS = frozenset({"alerts", "custom_fields", "incident", "log_entries", "notes", "trigger_log_entry"})
+
+# What PagerDuty's ids look like (PGR0VU2, Q3B15VLMF3ASBD); nothing else may reach a path of the API.
+ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
+
+# The same for the file: P and six characters in older accounts, up to fourteen in newer ones.
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]{1,32}$")]
 FieldName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{1,50}$")]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.pagerduty.api import ID, Api, Refused, entry, refusal
-from connectors.pagerduty.settings import PagerDutySettings
+from connectors.pagerduty.api import Api, Refused, entry, refusal
+from connectors.pagerduty.settings import ID, PagerDutySettings
 from core.errors import Rejected
 
 PATH = "/webhook_subscriptions"

@@ -3,6 +3,8 @@ classic pagination."""
 
 from __future__ import annotations
 
+from typing import cast
+
 import msgspec
 from aiohttp import web
 
@@ -26,10 +28,10 @@ async def body_of(request: web.Request) -> Thing:
 
 
 async def wrapped(request: web.Request, name: str) -> Thing:
-    found = (await body_of(request)).get(name)
+    found: object = (await body_of(request)).get(name)
     if not isinstance(found, dict):
         raise Refusal(400, 2001, "Invalid Input Provided", f"The body must hold `{name}`.")
-    return found
+    return cast("Thing", found)
 
 
 def page(name: str, found: list[Thing], request: web.Request) -> web.Response:
