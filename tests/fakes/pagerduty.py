@@ -26,6 +26,7 @@ class Fault(Enum):
     TIMEOUT_AFTER = "time-out after"
     RATE_LIMITED = "429"
     RATE_LIMITED_BARE = "429 without headers"
+    LAST_CALL = "the last call of this minute"
     SLOW = "slow"
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
@@ -86,6 +87,8 @@ class FaultyPagerDuty:
                 _reset(request)
             case Fault.TIMEOUT_AFTER:
                 await self.released.wait()
+            case Fault.LAST_CALL:
+                response.headers.update({"ratelimit-remaining": "0", "ratelimit-reset": "41"})
             case Fault.NOT_JSON:
                 return web.Response(text="<html>upstream</html>", content_type="text/html")
             case _:
