@@ -10,7 +10,7 @@ from typing import Any
 from connectors.connector import Tools
 from connectors.expression_functions import moment_of
 from connectors.pagerduty import events, subscriptions
-from connectors.pagerduty.api import Api, api, entry
+from connectors.pagerduty.api import MOST, Api, api, entry
 from connectors.pagerduty.settings import PagerDutySettings
 from core import clock
 from core.errors import Misconfigured, Rejected
@@ -20,11 +20,12 @@ log = logging.getLogger(__name__)
 
 
 class PagerDutyReconciler:
-    """Implements connectors/connector.Reconciler."""
+    """Implements connectors/connector.Reconciler. `most` entries are listed in one go."""
 
-    def __init__(self, settings: PagerDutySettings, api: Api):
+    def __init__(self, settings: PagerDutySettings, api: Api, most: int = MOST):
         self._settings = settings
         self._api = api
+        self._most = most
 
     async def changes(self, since_ms: int) -> AsyncIterator[InboundDelivery]:
         """The routed kinds since then, oldest first. Raises Retryable or Misconfigured."""
@@ -63,7 +64,7 @@ class PagerDutyReconciler:
                 "is_overview": "false",
                 "include": ["incidents"],
             }
-            page, more = await self._api.pages("/log_entries", "log_entries", params)
+            page, more = await self._api.pages("/log_entries", "log_entries", params, self._most)
             before = len(found)
             found.update({str(one.get("id")): one for one in page})
             oldest = min((str(one.get("created_at")) for one in page), default=until, key=_ms)
@@ -114,7 +115,8 @@ class PagerDutyReconciler:
         recent = [
             one for one in notes if _ms(one.get("created_at")) >= since and isinstance(one.get("id"), str)
         ]
-        return sorted(recent, key=lambda one: _ms(one.get("created_at")))
+        # Newest first, as the API lists them; within one second that order turned round is all there is.
+        return sorted(reversed(recent), key=lambda one: _ms(one.get("created_at")))
 
     async def _fields(self, incident: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
         path = f"/incidents/{incident['id']}/custom_fields/values"
