@@ -112,11 +112,13 @@ class PagerDutyReconciler:
         """A log entry does not name its note, and the note's id is what the webhook is about."""
         notes = await self._api.listed(f"/incidents/{incident_id}/notes", "notes")
         since = since_ms // 1000 * 1000  # the API's times are whole seconds
+        # Oldest first: the API lists the newest first, and within one second that order turned round is all there is.
         recent = [
-            one for one in notes if _ms(one.get("created_at")) >= since and isinstance(one.get("id"), str)
+            one
+            for one in reversed(notes)
+            if _ms(one.get("created_at")) >= since and isinstance(one.get("id"), str)
         ]
-        # Newest first, as the API lists them; within one second that order turned round is all there is.
-        return sorted(reversed(recent), key=lambda one: _ms(one.get("created_at")))
+        return sorted(recent, key=lambda one: _ms(one.get("created_at")))
 
     async def _fields(self, incident: dict[str, Any], one: dict[str, Any]) -> dict[str, Any]:
         path = f"/incidents/{incident['id']}/custom_fields/values"
