@@ -14,7 +14,7 @@ from connectors.pagerduty import subscriptions
 from connectors.pagerduty.api import Api, Refused, api, checked, entry, member, refusal
 from connectors.pagerduty.settings import PagerDutySettings
 from core import clock
-from core.errors import HubError
+from core.errors import HubError, Rejected
 
 MOST_SKEW = 60  # seconds between PagerDuty's clock and ours
 LEAST_HEADROOM = 10  # percent of the calls of this minute
@@ -53,9 +53,9 @@ class PagerDutyDoctor:
         if error.facts.get("status") in (401, 403):
             ref = self._settings.auth.api_token.entries[0].ref
             return [Check(name=name, ok=False, said=error.message, fix=MAKE_A_KEY.format(ref=ref))]
-        return [
-            Check(name=name, ok=None, said=error.message, fix="Run this again; if it stays, see the message.")
-        ]
+        if isinstance(error, Rejected):
+            return [Check(name=name, ok=False, said=error.message, fix="Put right what PagerDuty refuses.")]
+        return [Check(name=name, ok=None, said=error.message, fix="Run this again in a minute.")]
 
     def _secrets(self) -> Check:
         secrets = self._settings.auth.webhook_secrets

@@ -27,6 +27,7 @@ class Fault(Enum):
     RATE_LIMITED = "429"
     RATE_LIMITED_BARE = "429 without headers"
     LAST_CALL = "the last call of this minute"
+    OLD_DATE = "a clock of long ago"
     SLOW = "slow"
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
@@ -89,6 +90,8 @@ class FaultyPagerDuty:
                 await self.released.wait()
             case Fault.LAST_CALL:
                 response.headers.update({"ratelimit-remaining": "0", "ratelimit-reset": "41"})
+            case Fault.OLD_DATE:
+                response.headers["Date"] = "Wed, 01 Apr 2020 02:08:04 GMT"
             case Fault.NOT_JSON:
                 return web.Response(text="<html>upstream</html>", content_type="text/html")
             case _:
