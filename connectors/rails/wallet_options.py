@@ -47,11 +47,12 @@ def secret(rail: str, key: str, secrets: Secrets, *, where: str) -> str:
 
 
 def base_url(rail: str, url: str) -> str:
-    """Raises Misconfigured for a URL that is none or would send the secret in the clear."""
+    """Raises Misconfigured for a URL that is none or would send the secret in the clear; the URL itself, which may
+    hold a password, is not repeated."""
     try:
         return server_url(url)
     except ValueError as error:
-        raise wrong(rail, "url", f"{url!r} {error}") from error
+        raise wrong(rail, "url", str(error)) from error
 
 
 def wrong(rail: str, key: str, problem: str) -> Misconfigured:

@@ -34,8 +34,19 @@ class _WalletLab:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    def set_answer_timeout(self, seconds: int) -> None:
+        self._options["answer_timeout"] = seconds
+        self.rail = self.restarted()
+
+    def move_to(self, url: str) -> None:
+        """Where the next restarted rail looks for the wallet."""
+        self._options["url"] = url
+
     def restarted(self) -> Rail:
         return RAILS[self.name](RailConfig(name=self.name, data_dir=self._data_dir, options=self._options))
+
+    def invoice_of(self, bolt11_text: str) -> Invoice:
+        return _invoice(bolt11_text)
 
     async def invoice(self, amount_msat: int) -> Invoice:
         return _invoice(self.wallet.payee.invoice(amount_msat))
