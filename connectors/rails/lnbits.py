@@ -18,10 +18,12 @@ from connectors.rails.wallet_checks import (
     look_first,
     same_hash,
     settled,
+    too_late,
     unknown,
 )
 from connectors.rails.wallet_http import LOOK_UP_SECONDS, Reply, call
 from connectors.secret_refs import Secrets
+from core import clock
 from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
 
 _PAYMENT_ERROR = 520  # LNbits' status for every PaymentError
@@ -34,7 +36,7 @@ class LnbitsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     admin_key: Secrets
     url: str = "http://127.0.0.1:5000"
     network: Literal["bc", "tb", "tbs", "bcrt"] = "bc"
-    answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=60)] = 20.0
+    answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=20)] = 15.0
 
 
 class LnbitsRail:
@@ -60,7 +62,9 @@ class LnbitsRail:
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
         """See `Rail.pay`. LNbits goes on paying when we hang up after `answer_timeout`; that is UNKNOWN."""
+        begun = clock.monotonic()
         early = await look_first(self, invoice) or await self._over_limit(invoice, max_fee_msat)
+        early = early or too_late(begun)
         if early is not None:
             return early
         try:

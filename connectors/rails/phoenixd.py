@@ -19,10 +19,12 @@ from connectors.rails.wallet_checks import (
     look_first,
     same_hash,
     settled,
+    too_late,
     unknown,
 )
 from connectors.rails.wallet_http import LOOK_UP_SECONDS, Reply, call
 from connectors.secret_refs import Secrets
+from core import clock
 from core.money import MSAT_PER_SAT
 from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
 
@@ -39,7 +41,7 @@ class PhoenixdOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     network: Literal["bc", "tb", "tbs", "bcrt"] = "bc"
     fee_base_msat: Annotated[int, msgspec.Meta(ge=0)] = 4_000
     fee_ppm: Annotated[int, msgspec.Meta(ge=0)] = 4_000
-    answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=60)] = 20.0
+    answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=20)] = 15.0
 
 
 class PhoenixdRail:
@@ -68,7 +70,8 @@ class PhoenixdRail:
     async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
         """See `Rail.pay`. `/payinvoice` answers when the payment has ended, or never: after `answer_timeout` we hang up,
         which does not stop it, and it is UNKNOWN."""
-        early = await look_first(self, invoice)
+        begun = clock.monotonic()
+        early = await look_first(self, invoice) or too_late(begun)
         if early is not None:
             return early
         fee = self._options.fee_base_msat + invoice.amount_msat * self._options.fee_ppm // 1_000_000

@@ -11,6 +11,10 @@ from connectors.rails import bolt11
 from core import clock
 from core.payouts.rail import Invoice, Outcome, PaymentResult, Rail
 
+# Two questions may come before the send. More than this and the process was frozen meanwhile: by then another one may have
+# found the hash unseen, and its invoice too old (`core/payouts/look.py`).
+SEND_WITHIN_S = 10.0
+
 _HEX_32 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -26,6 +30,13 @@ async def look_first(rail: Rail, invoice: Invoice) -> PaymentResult | None:
         return seen
     why = refusal(invoice, rail.capabilities.network, clock.now_ms())
     return failed(f"nothing was sent: {why}") if why else None
+
+
+def too_late(begun: float) -> PaymentResult | None:
+    """What `pay` answers without sending when it began too long ago (monotonic seconds); None when it may send."""
+    if clock.monotonic() - begun > SEND_WITHIN_S:
+        return unknown("nothing was sent: this process slept before it could")
+    return None
 
 
 async def confirmed(rail: Rail, payment_hash: str, reason: str) -> PaymentResult:

@@ -14,7 +14,7 @@ import msgspec
 from connectors.calls import NoAnswer, NotSent
 
 CONNECT_SECONDS = 3.0
-LOOK_UP_SECONDS = 10.0
+LOOK_UP_SECONDS = 4.0  # a payment asks two or three times, and a job that pays holds its lease for 30 seconds
 MAX_ANSWER = 65_536  # bytes; one payment is 1 to 4 KB
 
 

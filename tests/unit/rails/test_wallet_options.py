@@ -31,7 +31,7 @@ def test_a_reference_and_nothing_else_is_needed(name: str) -> None:
     assert rail.name == name
     assert (rail.capabilities.real_money, rail.capabilities.network) == (True, "bc")
     assert rail.capabilities.proves_by_preimage
-    test = build(name, **{KEYS[name]: "env:WALLET_SECRET", "network": "tb", "answer_timeout": "30"})
+    test = build(name, **{KEYS[name]: "env:WALLET_SECRET", "network": "tb", "answer_timeout": "20"})
     assert (test.capabilities.real_money, test.capabilities.network) == (False, "tb")
 
 
