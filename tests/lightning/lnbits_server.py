@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -79,6 +80,7 @@ async def lnbits_server(folder: Path) -> AsyncIterator[Server]:
             env=environ,
             stdout=log,
             stderr=log,
+            start_new_session=True,  # it serves from a child, which outlives its parent
         )
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
@@ -95,12 +97,8 @@ async def lnbits_server(folder: Path) -> AsyncIterator[Server]:
                 await server.set_up()
                 yield server
         finally:
-            process.terminate()
-            try:
-                await asyncio.to_thread(process.wait, 5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                await asyncio.to_thread(process.wait)
+            os.killpg(process.pid, signal.SIGKILL)  # an empty database is nothing to close in order
+            await asyncio.to_thread(process.wait)
 
 
 def _bearer(login: dict[str, Any]) -> dict[str, str]:
