@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from connectors.rails.lnbits import LnbitsRail
+from connectors.rails.phoenixd import PhoenixdRail
 from connectors.rails.sandbox import SandboxRail
 from core.payouts.rail import Rail
 
@@ -23,4 +25,6 @@ class RailConfig(msgspec.Struct, frozen=True, kw_only=True):
 # Name -> builder; a builder raises Misconfigured for options that it cannot use.
 RAILS: dict[str, Callable[[RailConfig], Rail]] = {
     "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
+    "phoenixd": lambda config: PhoenixdRail.from_options(config.options),
+    "lnbits": lambda config: LnbitsRail.from_options(config.options),
 }

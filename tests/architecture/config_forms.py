@@ -21,6 +21,8 @@ from connectors.expressions import (
     Template,
 )
 from connectors.form import ConnectorFile
+from connectors.rails.lnbits import LnbitsOptions
+from connectors.rails.phoenixd import PhoenixdOptions
 from connectors.rails.sandbox import SandboxOptions
 from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
@@ -56,6 +58,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 FORMS = (
     Form(file="hub.yaml", struct=Settings, schema="hub"),
     Form(file="hub.yaml, `rails.options.sandbox`", struct=SandboxOptions),
+    Form(file="hub.yaml, `rails.options.phoenixd`", struct=PhoenixdOptions),
+    Form(file="hub.yaml, `rails.options.lnbits`", struct=LnbitsOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),

@@ -94,12 +94,13 @@ def parse(path: str, text: str) -> Module:
 
 @functools.cache
 def modules(*packages: str) -> tuple[Module, ...]:
-    """Every module of these top-level folders, migrations' versions left out: they are history."""
+    """Every module of these top-level folders, migrations' versions left out: they are history; and folders with a
+    dot: other people's software in a venv (`tests/lightning`)."""
     found: list[Module] = []
     for package in packages or PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):
             path = file.relative_to(ROOT).as_posix()
-            if "/migrations/versions/" not in path:
+            if "/migrations/versions/" not in path and "/." not in path:
                 found.append(parse(path, file.read_text()))
     return tuple(found)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.rails import RAILS
 from core.errors import Misconfigured
 from core.tasks.model import RiskTier
 from core.tasks.types import TaskType
@@ -328,7 +329,10 @@ def test_else_it_is_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"HUB__RAILS__USE": "sandbox,lnd"}, "hub.yaml: rails.use: no rail ['lnd']; there are sandbox"),
+        (
+            {"HUB__RAILS__USE": "sandbox,cowrie"},
+            f"hub.yaml: rails.use: no rail ['cowrie']; there are {', '.join(RAILS)}",
+        ),
         (
             {"HUB__RATES__SET_ON": "23 November"},
             "hub.yaml: rates.set_on: Invalid isoformat string: '23 November'; write 2026-11-23",

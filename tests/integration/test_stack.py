@@ -77,6 +77,6 @@ async def test_a_database_that_is_away_is_said_and_nothing_starts(start: Start, 
 
 
 async def test_a_demo_with_a_wrong_file_is_exit_2(start: Start, log: Path) -> None:
-    hub = start("demo", "--check", HUB__RAILS__USE="lnd")
+    hub = start("demo", "--check", HUB__RAILS__USE="cowrie")
     assert await asyncio.to_thread(hub.wait, 45) == 2
-    assert "configuration: hub.yaml: rails.use: no rail ['lnd']" in log.read_text()
+    assert "configuration: hub.yaml: rails.use: no rail ['cowrie']" in log.read_text()

@@ -1,0 +1,117 @@
+"""One bounded HTTP call to the server of a Lightning wallet, sent once. Used by the rails `phoenixd` and `lnbits`; what an
+answer means is theirs to say."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from connectors.calls import NoAnswer, NotSent
+
+CONNECT_SECONDS = 3.0
+LOOK_UP_SECONDS = 4.0  # a payment asks two or three times, and a job that pays holds its lease for 30 seconds
+MAX_ANSWER = 65_536  # bytes; one payment is 1 to 4 KB
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Any HTTP answer that arrived whole. `body` is its JSON object, empty when it is none."""
+
+    status: int
+    text: str
+    body: Mapping[str, Any]
+
+    @property
+    def words(self) -> str:
+        """What the server said, short enough for a reason that an operator reads."""
+        return " ".join(self.text.split())[:200] or "nothing"
+
+
+async def call(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    seconds: float,
+    form: Mapping[str, str] | None = None,
+    json: Mapping[str, Any] | None = None,
+) -> Reply:
+    """The answer to one request, within `seconds` in all.
+
+    A connection of its own for every call: one that is kept open may be closed by the server while our request is on
+    its way, and then nobody knows whether it arrived. No redirects, no retries, nothing from the environment.
+
+    Raises NotSent when nothing can have arrived, NoAnswer when something may have."""
+    import httpx  # 15 MB that a hub without such a rail never needs
+
+    client = httpx.AsyncClient(
+        timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+        follow_redirects=False,
+        trust_env=False,
+        verify=url.startswith("https:"),  # without TLS the list of authorities need not be read
+        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+    )
+    try:
+        async with asyncio.timeout(seconds), client:
+            request = client.build_request(method, url, headers=dict(headers), data=form, json=json)
+            response = await client.send(request, stream=True)
+            try:
+                raw = b""
+                async for chunk in response.aiter_bytes():
+                    raw += chunk
+                    if len(raw) > MAX_ANSWER:
+                        raise NoAnswer(f"the answer is longer than {MAX_ANSWER} bytes")
+            finally:
+                await response.aclose()
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+        raise NotSent(type(error).__name__) from error
+    except httpx.HTTPError as error:
+        raise NoAnswer(type(error).__name__) from error
+    except TimeoutError as error:
+        raise NoAnswer(f"no whole answer within {seconds:g} s") from error
+    return Reply(status=response.status_code, text=raw.decode(errors="replace"), body=_object(raw))
+
+
+def server_url(text: str) -> str:
+    """The base URL of a wallet's server without the slash at its end. The secret goes there with every call, so http is
+    for this machine and the private network alone. Raises ValueError with the fix."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or not text.isascii()
+        or not text.isprintable()
+        or " " in text
+    ):
+        raise ValueError("this is not a URL; write http://127.0.0.1:PORT or https://HOST")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError(
+            "a URL here must hold no user, password, query or fragment; write scheme, host, port and path"
+        )
+    if parts.scheme == "http" and not _private(host):
+        raise ValueError(f"this would send the secret to {host} in the clear; write https://{host}")
+    return text.rstrip("/")
+
+
+def _private(host: str) -> bool:
+    """A name without a dot is a neighbour's (a container, an entry of the hosts file)."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".internal", ".local"))
+
+
+def _object(raw: bytes) -> Mapping[str, Any]:
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
