@@ -287,13 +287,13 @@ def test_without_task_types_there_is_no_hub(folder: Path) -> None:
 
 def test_the_connectors_that_we_ship() -> None:
     configs = config_files.connectors(SHIPPED, {"PAGERDUTY_API_TOKEN": "t", "PAGERDUTY_WEBHOOK_SECRET": "s"})
-    assert sorted(configs) == ["demo-oncall"]
+    assert sorted(configs) == ["demo-intercom", "demo-oncall", "demo-salesforce", "demo-servicenow"]
     assert configs["demo-oncall"].warnings == ()
 
 
 def test_a_missing_secret_is_a_warning() -> None:
-    [config] = config_files.connectors(SHIPPED, {}).values()
-    assert config.warnings == (
+    configs = config_files.connectors(SHIPPED, {})
+    assert configs["demo-oncall"].warnings == (
         "pagerduty.yaml: env:PAGERDUTY_API_TOKEN is not set: this secret is disabled",
         "pagerduty.yaml: env:PAGERDUTY_WEBHOOK_SECRET is not set: this secret is disabled",
     )
