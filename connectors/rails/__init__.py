@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from connectors.rails.cln import ClnRail
+from connectors.rails.lnd import LndRail
 from connectors.rails.sandbox import SandboxRail
 from core.payouts.rail import Rail
 
@@ -22,5 +24,7 @@ class RailConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 # Name -> builder; a builder raises Misconfigured for options that it cannot use.
 RAILS: dict[str, Callable[[RailConfig], Rail]] = {
+    "cln": lambda config: ClnRail.from_options(config.options),
+    "lnd": lambda config: LndRail.from_options(config.options),
     "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
 }

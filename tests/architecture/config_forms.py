@@ -21,6 +21,8 @@ from connectors.expressions import (
     Template,
 )
 from connectors.form import ConnectorFile
+from connectors.rails.cln import ClnOptions
+from connectors.rails.lnd import LndOptions
 from connectors.rails.sandbox import SandboxOptions
 from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
@@ -56,6 +58,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 FORMS = (
     Form(file="hub.yaml", struct=Settings, schema="hub"),
     Form(file="hub.yaml, `rails.options.sandbox`", struct=SandboxOptions),
+    Form(file="hub.yaml, `rails.options.lnd`", struct=LndOptions),
+    Form(file="hub.yaml, `rails.options.cln`", struct=ClnOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),

@@ -13,6 +13,7 @@ from connectors.connector import Connector
 from connectors.form import ConnectorFile
 from connectors.rails import RAILS, RailConfig
 from connectors.registry import CONNECTORS, connector
+from core.errors import Misconfigured
 from core.verification.stages import STAGES
 from hub import __main__ as command_line
 from tests.architecture.source import ROOT
@@ -46,9 +47,13 @@ def test_a_connector_ships_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RAILS))
-def test_a_rail_can_be_built(name: str, tmp_path: Path) -> None:
-    rail = RAILS[name](RailConfig(name=name, data_dir=tmp_path))
-    assert rail.capabilities.network
+def test_a_rail_can_be_built_or_says_what_it_needs(name: str, tmp_path: Path) -> None:
+    try:
+        rail = RAILS[name](RailConfig(name=name, data_dir=tmp_path))
+    except Misconfigured as error:
+        assert error.message.startswith(f"hub.yaml: rails.options.{name}.")
+    else:
+        assert rail.capabilities.network
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))

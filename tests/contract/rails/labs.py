@@ -14,6 +14,7 @@ from connectors.rails.sandbox_controls import SandboxControls
 from connectors.rails.sandbox_wallets import SandboxWallets
 from core import clock
 from core.payouts.rail import Invoice, Rail
+from tests.contract.rails.labs_nodes import ClnLab, LndLab
 
 
 class Lab(Protocol):
@@ -92,4 +93,11 @@ class SandboxLab:
         return await self._wallets.balance("careful")
 
 
-LABS: dict[str, Callable[[Path], Lab]] = {"sandbox": SandboxLab}
+LABS: dict[str, Callable[[Path], Lab]] = {
+    "sandbox": SandboxLab,
+    "lnd": LndLab,
+    "cln": ClnLab,
+}
+
+# Rails that never send a hash again once it has failed there: their FAILED is for good.
+FAILED_FOR_EVER: frozenset[str] = frozenset()
