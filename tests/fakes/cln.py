@@ -68,9 +68,9 @@ class FakeCln(TlsNode):
 
     def twist(self, line: bytes, fault: Fault) -> bytes:
         read = msgspec.json.decode(line)
-        if fault is Fault.WRONG_HASH:
+        if fault is Fault.WRONG_HASH and "code" not in read:
             read["payment_hash"] = "77" * 32
-        else:
+        elif fault is Fault.WRONG_PREIMAGE:
             read["payment_preimage"] = "77" * 32
         return msgspec.json.encode(read)
 
