@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from connectors.rails.cln import ClnRail
 from connectors.rails.lnbits import LnbitsRail
+from connectors.rails.lnd import LndRail
 from connectors.rails.phoenixd import PhoenixdRail
 from connectors.rails.sandbox import SandboxRail
 from core.payouts.rail import Rail
@@ -24,6 +26,8 @@ class RailConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 # Name -> builder; a builder raises Misconfigured for options that it cannot use.
 RAILS: dict[str, Callable[[RailConfig], Rail]] = {
+    "cln": lambda config: ClnRail.from_options(config.options),
+    "lnd": lambda config: LndRail.from_options(config.options),
     "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
     "phoenixd": lambda config: PhoenixdRail.from_options(config.options),
     "lnbits": lambda config: LnbitsRail.from_options(config.options),

@@ -21,7 +21,9 @@ from connectors.expressions import (
     Template,
 )
 from connectors.form import ConnectorFile
+from connectors.rails.cln import ClnOptions
 from connectors.rails.lnbits import LnbitsOptions
+from connectors.rails.lnd import LndOptions
 from connectors.rails.phoenixd import PhoenixdOptions
 from connectors.rails.sandbox import SandboxOptions
 from connectors.registry import CONNECTORS, connector
@@ -60,6 +62,8 @@ FORMS = (
     Form(file="hub.yaml, `rails.options.sandbox`", struct=SandboxOptions),
     Form(file="hub.yaml, `rails.options.phoenixd`", struct=PhoenixdOptions),
     Form(file="hub.yaml, `rails.options.lnbits`", struct=LnbitsOptions),
+    Form(file="hub.yaml, `rails.options.lnd`", struct=LndOptions),
+    Form(file="hub.yaml, `rails.options.cln`", struct=ClnOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),

@@ -18,7 +18,8 @@ NOBODY_IN_PARTICULAR = {no_nul, auth.anyone}
 
 # Only the table of routes is looked at; nothing is called.
 SERVICES = SimpleNamespace(
-    settings=SimpleNamespace(public_url="http://hub.test", rate_limit_per_minute=0, client_ip_header=""), work=None
+    settings=SimpleNamespace(public_url="http://hub.test", rate_limit_per_minute=0, client_ip_header=""),
+    work=None,
 )
 
 

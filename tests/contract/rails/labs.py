@@ -14,6 +14,7 @@ from connectors.rails.sandbox_controls import SandboxControls
 from connectors.rails.sandbox_wallets import SandboxWallets
 from core import clock
 from core.payouts.rail import Invoice, Rail
+from tests.contract.rails.labs_nodes import ClnLab, LndLab
 from tests.contract.rails.labs_wallets import LnbitsLab, PhoenixdLab
 
 
@@ -95,6 +96,8 @@ class SandboxLab:
 
 LABS: dict[str, Callable[[Path], Lab]] = {
     "sandbox": SandboxLab,
+    "lnd": LndLab,
+    "cln": ClnLab,
     "phoenixd": PhoenixdLab,
     "lnbits": LnbitsLab,
 }

@@ -1,0 +1,148 @@
+"""lnd v0.21's REST side with state, from lnrpc/lightning.proto, routerrpc/router.proto and payments/db: a payment is
+written down before it is sent, a hash is refused twice unless it failed, sending goes on when the caller hangs up."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connectors.rails import bolt11
+from core import clock
+from tests.fakes.payee import Payee, Verdict
+from tests.fakes.tls_node import CREDENTIAL, Fault, Reply, Request, TlsNode
+
+FEE_MSAT = 1_234
+NODE_ID = "02" + "ab" * 32
+SEND, TRACK, INFO = "/v2/router/send", "/v2/router/track/", "/v1/getinfo"
+
+
+def grpc_error(code: int, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "details": []}
+
+
+class FakeLnd(TlsNode):
+    def __init__(self, folder: Path, *, network: str = "regtest"):
+        self.payee = Payee()
+        self.network = network
+        self.verdicts: deque[Verdict] = deque()
+        self.refusals: deque[dict[str, Any]] = deque()  # errors that `send` answers before it begins
+        self.payments: dict[str, dict[str, Any]] = {}
+        self._changed = threading.Condition()
+        super().__init__(folder)
+
+    def is_payment(self, request: Request) -> bool:
+        return request.path == SEND
+
+    def is_look_up(self, request: Request) -> bool:
+        return request.path.startswith(TRACK)
+
+    def answer(self, request: Request) -> Reply:
+        if request.credential != CREDENTIAL:
+            return _refuse(
+                500, grpc_error(2, "verification failed: signature mismatch after caveat verification")
+            )
+        if request.path == INFO:
+            info = {
+                "identity_pubkey": NODE_ID,
+                "synced_to_chain": True,
+                "chains": [{"chain": "bitcoin", "network": self.network}],
+            }
+            return Reply(200, iter([msgspec.json.encode(info)]))
+        if request.path == SEND:
+            return self._send(request.body)
+        if request.path.startswith(TRACK):
+            return self._track(request.path.removeprefix(TRACK))
+        return _refuse(404, grpc_error(5, "Not Found"))
+
+    def release(self, *, settle: bool) -> None:
+        with self._changed:
+            for payment in self.payments.values():
+                if payment["status"] == "IN_FLIGHT":
+                    self._end(payment, settle=settle)
+            self._changed.notify_all()
+
+    def twist(self, line: bytes, fault: Fault) -> bytes:
+        read = msgspec.json.decode(line)
+        key = "payment_hash" if fault is Fault.WRONG_HASH else "payment_preimage"
+        read["result"][key] = "77" * 32
+        return msgspec.json.encode(read) + b"\n"
+
+    def _send(self, body: dict[str, Any]) -> Reply:
+        if self.refusals:
+            return _refuse(500, self.refusals.popleft(), stream=True)
+        invoice = bolt11.decode(body["payment_request"])
+        if invoice.expires_at_ms < clock.now_ms():
+            return _refuse(500, grpc_error(2, "invoice expired. Valid until then"), stream=True)
+        with self._changed:
+            known = self.payments.get(invoice.payment_hash)
+            if known is not None and known["status"] == "SUCCEEDED":
+                return _refuse(409, grpc_error(6, "invoice is already paid"), stream=True)
+            if known is not None and known["status"] == "IN_FLIGHT":
+                return _refuse(409, grpc_error(6, "payment is in transition"), stream=True)
+            payment = self._begin(invoice, int(body["fee_limit_msat"]))
+        return Reply(200, self._watch(payment))
+
+    def _begin(self, invoice: bolt11.DecodedInvoice, fee_limit_msat: int) -> dict[str, Any]:
+        payment = {
+            "payment_hash": invoice.payment_hash,
+            "value_msat": str(invoice.amount_msat),
+            "status": "IN_FLIGHT",
+            "payment_preimage": "00" * 32,
+            "fee_msat": "0",
+            "failure_reason": "FAILURE_REASON_NONE",
+            "htlcs": [{"status": "IN_FLIGHT", "attempt_id": "1"}],
+            "payment_index": str(len(self.payments) + 1),
+        }
+        self.payments[invoice.payment_hash] = payment
+        verdict = self.verdicts.popleft() if self.verdicts else Verdict.SETTLE
+        if verdict is not Verdict.HOLD:
+            self._end(payment, settle=verdict is Verdict.SETTLE and fee_limit_msat >= FEE_MSAT)
+        return payment
+
+    def _end(self, payment: dict[str, Any], *, settle: bool) -> None:
+        if settle:
+            preimage = self.payee.take(payment["payment_hash"], int(payment["value_msat"]))
+            payment.update(
+                status="SUCCEEDED",
+                payment_preimage=preimage,
+                fee_msat=str(FEE_MSAT),
+                htlcs=[{"status": "SUCCEEDED"}],
+            )
+        else:
+            payment.update(
+                status="FAILED", failure_reason="FAILURE_REASON_NO_ROUTE", htlcs=[{"status": "FAILED"}]
+            )
+
+    def _watch(self, payment: dict[str, Any]) -> Iterator[bytes]:
+        """The state now, then each change, to the end; or until the caller has had enough."""
+        while True:
+            with self._changed:
+                line, over = _line(payment), payment["status"] != "IN_FLIGHT"
+            yield line
+            if over:
+                return
+            with self._changed:
+                while payment["status"] == "IN_FLIGHT" and not self.closing.is_set():
+                    self._changed.wait(0.05)
+            if self.closing.is_set():
+                return
+
+    def _track(self, text: str) -> Reply:
+        payment = self.payments.get(base64.b64decode(text, altchars=b"-_", validate=True).hex())
+        if payment is None:
+            return _refuse(404, grpc_error(5, "payment isn't initiated"), stream=True)
+        return Reply(200, self._watch(payment))
+
+
+def _line(payment: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"result": payment}) + b"\n"
+
+
+def _refuse(status: int, error: dict[str, Any], *, stream: bool = False) -> Reply:
+    return Reply(status, iter([msgspec.json.encode({"error": error} if stream else error)]))
