@@ -79,6 +79,11 @@ def nothing_said(request: InboundRequest, status: int, receipts: Sequence[Receip
     return Said(media_type="text/plain", body=b"")
 
 
+def as_it_is(body: bytes) -> bytes:
+    """What a connector keeps whose vendor never puts a credential into a body."""
+    return body
+
+
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """What the hub lends to a connector; owned and closed by the hub's wiring. `http` gives the one httpx client
     (no redirects, no cookies, no environment proxies), made when first asked for; `pauses` remembers per connector id
@@ -132,7 +137,8 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     writes into its tickets. `roots` are the names at the top of the document that routes look at (with `ctx` for
     fetched context), `contexts` the names that `enrich:` may ask for, `topics` the event types that the vendor
     documents; `html_notes` tells whether a note is HTML there; `bundles` that all actions of an outcome are one write.
-    `say(request, status, receipts)` gives the body of an answer, no receipts when nothing was stored. The optional parts: `enricher` fetches context, `reconciler` finds what the
+    `say(request, status, receipts)` gives the body of an answer, no receipts when nothing was stored.
+    `scrub(body)` gives what of a body may be kept when nobody verified it: a vendor's message may carry a credential. The optional parts: `enricher` fetches context, `reconciler` finds what the
     sender gave up on (it gives None where the API credentials are empty: disabled), `doctor` examines a configuration, `setup(settings, tools, public_url)` does at the vendor what
     can be done by its API and returns lines for the operator."""
 
@@ -148,6 +154,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     contexts: frozenset[str] = frozenset()
     bundles: bool = False
     say: Callable[[InboundRequest, int, Sequence[Receipt]], Said] = nothing_said
+    scrub: Callable[[bytes], bytes] = as_it_is
     enricher: Callable[[Any, Tools], Enricher] | None = None
     reconciler: Callable[[Any, Tools], Reconciler | None] | None = None
     doctor: Callable[[Any, Tools, Visit], Awaitable[list[Check]]] | None = None

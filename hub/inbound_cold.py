@@ -16,6 +16,7 @@ from core.errors import HubError
 from core.intake import quarantine
 from core.intake.envelope import InboundDelivery
 from core.intake.tables import InboundEvent
+from hub.services import LoadedConnector
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ class Quarantine:
             RateLimitItemPerMinute(KEPT_PER_MINUTE),
         )
 
-    async def keep(self, connector_id: str, request: InboundRequest, reason: str) -> None:
+    async def keep(self, loaded: LoadedConnector, request: InboundRequest, reason: str) -> None:
         """Never raises for a database that is away: the sender gets its refusal in any case, and tries again."""
+        connector_id = loaded.settings.id
         if not self._limiter.hit(self._item, connector_id):
             log.warning("connector %s: quarantine takes %d a minute", connector_id, KEPT_PER_MINUTE)
             return
@@ -43,7 +45,7 @@ class Quarantine:
                     tx,
                     connector_id,
                     headers=request.headers,
-                    body=request.body,
+                    body=loaded.connector.scrub(request.body),
                     path_token=request.path_token,
                     client_ip=request.client_ip,
                     reason=reason,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from connectors.connector import MEGABYTE, Answers, Check, Connector, Enricher, Reconciler, Tools, Visit
 from connectors.salesforce.normalize import normalize
 from connectors.salesforce.said import say
+from connectors.salesforce.scrub import scrub
 from connectors.salesforce.settings import TOPICS, SalesforceSettings
 from connectors.salesforce.verify import verify
 
@@ -67,6 +68,7 @@ CONNECTOR = Connector(
     contexts=frozenset({"record", "comments"}),
     bundles=True,
     say=say,
+    scrub=scrub,
     enricher=_enricher,
     reconciler=_reconciler,
     doctor=_doctor,

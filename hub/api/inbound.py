@@ -132,7 +132,7 @@ async def _refused(
         log.warning("connector %s: delivery refused (%d): %s", loaded.settings.id, status, error.message)
         if isinstance(error, SignatureMismatch):
             keeper = cast("Quarantine", request.app.state["quarantine"])
-            await keeper.keep(loaded.settings.id, inbound, error.message)
+            await keeper.keep(loaded, inbound, error.message)
     else:
         log.error("connector %s: delivery not stored (%d)", loaded.settings.id, status, exc_info=error)
     return _answer(loaded.connector, inbound, status, [])
