@@ -69,7 +69,7 @@ def normalize(
         refetched = context.get(RECORD)
         if not isinstance(refetched, dict):
             return Ignored(reason="the record could not be read again")
-        _replace_fields(document, cast("dict[str, Any]", refetched))
+        _as_it_is_now(document, cast("dict[str, Any]", refetched))
     echo = _own_echo(settings, document)
     if echo:
         return Ignored(reason=echo)
@@ -130,6 +130,17 @@ def _replace_fields(document: dict[str, Any], fields: dict[str, Any]) -> None:
         id=source.get("id") or fields.get("Id"), number=fields.get("CaseNumber"), revision=_revision(fields)
     )
     document["actor"]["id"] = fields.get("LastModifiedById")
+
+
+def _as_it_is_now(document: dict[str, Any], record: dict[str, Any]) -> None:
+    """The refetched record in place of the message's fields, but not its author: that is the last one, who may be
+    ourselves, when we wrote an earlier answer after the change of a person that this message tells about. A message
+    carries the record as it is when it is sent, so the one about our own write names us (help: "Outbound Message
+    Considerations"). Where the definition does not select the author, the last one must do."""
+    author = document["actor"]["id"]
+    _replace_fields(document, record)
+    if isinstance(author, str) and author:
+        document["actor"]["id"] = author
 
 
 def _revision(fields: Mapping[str, Any]) -> str | None:
