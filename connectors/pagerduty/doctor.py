@@ -127,7 +127,7 @@ class PagerDutyDoctor:
     def _field(self, name: str, field: dict[str, Any] | None) -> Check:
         title = f"custom field {name}"
         if field is None:
-            fix = f"Make it: Incidents > Custom Fields > Add Custom Field, name `{name}`, type Text."
+            fix = f"Make it: Incidents > Incident Types > Base Incident > Fields > New Field, name `{name}`, type Text."
             return Check(name=title, ok=False, said="the account has no such field", fix=fix)
         kind, shape = str(field.get("data_type")), str(field.get("field_type"))
         fits = kind in ("string", "url", "datetime") and shape in ("single_value", "single_value_fixed")

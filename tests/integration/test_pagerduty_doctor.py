@@ -135,7 +135,7 @@ async def test_fields_that_are_missing_or_of_another_kind(here: Lab) -> None:
     here.world.fields.defined[1]["field_type"] = "multi_value"
     found = await checks(here)
     assert [found[name].ok for name in FIELDS] == [False, False, False]
-    assert "Add Custom Field" in found["custom field human_task"].fix
+    assert "Base Incident > Fields > New Field" in found["custom field human_task"].fix
     assert "field_values" in found["custom field human_check"].fix
 
 
