@@ -7,7 +7,7 @@ import asyncio
 import copy
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,21 +18,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from connectors.salesforce.ids import id18
+from tests.fakes.salesforce_oauth import App
+from tests.fakes.salesforce_schema import FIELDS, PICKLISTS, PREFIX, READ_ONLY
 
 ORG = str(id18("00D5g000001AbCd"))
 BOT = str(id18("0055g00000HubBo"))
-PREFIX = {"Case": "500", "CaseComment": "00a", "FeedItem": "0D5", "HITL_Delivery__c": "a0X"}
-PICKLISTS = {"Status": ["New", "Working", "Escalated", "Closed"]}
-FIELDS = {
-    "Case": [
-        "Id", "CaseNumber", "Subject", "Description", "Priority", "Status", "IsEscalated", "CreatedDate",
-        "LastModifiedDate", "LastModifiedById", "SystemModstamp",
-    ],
-    "CaseComment": ["Id", "ParentId", "CommentBody", "IsPublished", "CreatedDate", "CreatedById"],
-    "FeedItem": ["Id", "ParentId", "Body", "Visibility", "CreatedDate", "CreatedById"],
-    "HITL_Delivery__c": ["Id", "Delivery_Key__c", "Case__c"],
-}  # fmt: skip
-READ_ONLY = {"Id", "CaseNumber", "CreatedDate", "LastModifiedDate", "LastModifiedById", "SystemModstamp"}
 
 
 class Fault(Enum):
@@ -58,7 +48,8 @@ class Refused(Exception):
 
 
 class SalesforceOrg:
-    """`rows` by object and id; `requests` what composite was sent; `page` records of one page of a query."""
+    """`rows` by object and id; `requests` what composite was sent; `page` records of one page of a query;
+    `meanwhile` is what others do just before each composite."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in PREFIX}
@@ -67,6 +58,8 @@ class SalesforceOrg:
         self.requests: list[dict[str, Any]] = []
         self.script: deque[Fault] = deque()
         self.released = asyncio.Event()
+        self.app = App()
+        self.meanwhile: Callable[[], None] = lambda: None
         self.page = 2000
         self.url = ""
         self._count = 0
@@ -120,6 +113,7 @@ class SalesforceOrg:
         ]
 
     def composite(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.meanwhile()
         self.requests.append(body)
         kept, results, failed = copy.deepcopy(self.rows), [], False
         for part in body["compositeRequest"]:
@@ -168,6 +162,8 @@ class SalesforceOrg:
             return [{"Id": ORG, "IsSandbox": False, "OrganizationType": "Developer Edition"}]
         if kind not in self.rows:
             raise Refused(400, "INVALID_TYPE", f"sObject type '{kind}' is not supported.")
+        if kind == "FeedItem" and "Body" in (where or ""):
+            raise Refused(400, "INVALID_FIELD", "field 'Body' can not be filtered in a query call")
         columns = names.split(", ")
         for column in columns:
             if column not in FIELDS[kind]:
@@ -225,11 +221,9 @@ class SalesforceOrg:
         return response
 
     async def token(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        if form.get("client_secret") != "secret" and "assertion" not in form:
-            return web.json_response(
-                {"error": "invalid_client", "error_description": "invalid client credentials"}, status=400
-            )
+        refusal = self.app.refusal(dict(await request.post()))
+        if refusal is not None:
+            return web.json_response(refusal, status=400)
         self.minted += 1
         token = f"{ORG[:15]}!token{self.minted}"
         self.tokens.add(token)
