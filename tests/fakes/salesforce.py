@@ -49,7 +49,7 @@ class Refused(Exception):
 
 class SalesforceOrg:
     """`rows` by object and id; `requests` what composite was sent; `page` records of one page of a query;
-    `meanwhile` is what others do just before each composite."""
+    `meanwhile` is what others do just before each composite, `following` a next page that is none."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in PREFIX}
@@ -61,6 +61,7 @@ class SalesforceOrg:
         self.app = App()
         self.meanwhile: Callable[[], None] = lambda: None
         self.page = 2000
+        self.following: object = None
         self.url = ""
         self._count = 0
 
@@ -267,6 +268,8 @@ class SalesforceOrg:
         body: dict[str, Any] = {"totalSize": len(self.cursor), "done": end >= len(self.cursor)}
         if end < len(self.cursor):
             body["nextRecordsUrl"] = f"/services/data/v65.0/query/01g5g00000Cursor-{end}"
+        if self.following is not None:
+            body["nextRecordsUrl"] = self.following
         return web.json_response({**body, "records": self.cursor[start:end]})
 
     async def describe(self, request: web.Request) -> web.Response:
