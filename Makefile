@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m pytest
 
-.PHONY: help install up demo test test-fast chaos lint browser peers bench clean
+.PHONY: help install up demo test test-fast lightning chaos lint browser peers bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,12 +38,16 @@ peers: ## Install other people's clients that judge our fakes and packages (npm,
 	@./tests/peers/install.sh
 
 test: install lint browser peers ## Every check: lint, types, layers, all tests but the chaos ring, the demo proven
-	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e" tests
+	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e and not lightning" tests
 	$(RUN) -m "e2e" tests
 	$(BIN)/hub demo --check
 
 chaos: install ## The slow ring: kills every process at every named point, and every write into a ticket, on both databases
 	$(RUN) -m "chaos" tests
+
+lightning: install ## A slow ring: a real LNbits server (in a venv of its own) pays through our rail
+	./tests/lightning/install_lnbits.sh
+	$(RUN) -m "lightning" tests
 
 test-fast: install ## Unit, property and contract tests
 	$(RUN) -n 2 tests/unit tests/property tests/contract tests/architecture
