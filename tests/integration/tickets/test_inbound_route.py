@@ -28,7 +28,7 @@ from tests.integration.tickets.desk import NAME, Desk, config, event
 __all__ = ["services", "sink"]
 
 PATH = f"/hooks/in/{NAME}"
-SIGNED = {"X-Desk": "ok"}
+SIGNED = {"X-Desk": "ok", "Content-Type": "application/json"}
 
 
 @pytest.fixture
