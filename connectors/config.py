@@ -25,6 +25,7 @@ from connectors.form import ConnectorFile
 from connectors.outbound import NOTE_ROOTS
 from connectors.registry import connector
 from connectors.secret_refs import Secrets
+from connectors.yaml_lines import line_of
 from core.errors import Misconfigured
 
 CONTEXT = frozenset({"ctx"})  # what `enrich:` fetched, beside the vendor's own document
@@ -44,19 +45,21 @@ def load(text: str, file_name: str, environ: Mapping[str, str]) -> ConnectorConf
 
     Raises Misconfigured; its `field_errors` map each path to what is wrong there and how to mend it."""
     document = yaml_file.read(text, file_name)
+
+    def wrong(problems: dict[str, str]) -> Misconfigured:
+        return _error(file_name, text, problems)
+
     name = document.get("connector")
     if not isinstance(name, str):
-        raise _error(
-            file_name, {"connector": "is missing; write the vendor's name, such as `connector: pagerduty`"}
-        )
+        raise wrong({"connector": "is missing; write the vendor's name, such as `connector: pagerduty`"})
     try:
         kind = connector(name)
     except Misconfigured as error:
-        raise _error(file_name, {"connector": error.message}) from error
+        raise wrong({"connector": error.message}) from error
     _gather_route_outcomes(document)
     unknown = yaml_file.unknown_keys(document, kind.settings)
     if unknown:
-        raise _error(file_name, unknown)
+        raise wrong(unknown)
     warnings: list[str] = []
     try:
         settings = msgspec.convert(document, kind.settings, dec_hook=_decoder(kind, environ, warnings.append))
@@ -67,10 +70,10 @@ def load(text: str, file_name: str, environ: Mapping[str, str]) -> ConnectorConf
         words = yaml_file.allowed_at(kind.settings, place)
         if words:
             problem += f"; write one of {', '.join(words)}"
-        raise _error(file_name, {place or "(top)": problem}) from error
+        raise wrong({place or "(top)": problem}) from error
     contexts = _unknown_contexts(settings, kind)
     if contexts:
-        raise _error(file_name, contexts)
+        raise wrong(contexts)
     warnings.extend(_topic_warnings(settings, kind))
     return ConnectorConfig(
         file_name=file_name,
@@ -141,6 +144,10 @@ def _topic_warnings(settings: ConnectorFile, kind: Connector) -> list[str]:
     ]
 
 
-def _error(file_name: str, problems: dict[str, str]) -> Misconfigured:
-    lines = "; ".join(f"{path}: {problem}" for path, problem in problems.items())
-    return Misconfigured("connector_file", f"{file_name}: {lines}", field_errors=problems, file=file_name)
+def _error(file_name: str, text: str, problems: dict[str, str]) -> Misconfigured:
+    """`acme.yaml:12: inbound.topics: ...`, one after the other, as editors and people find them."""
+    places: list[str] = []
+    for path, problem in problems.items():
+        line = line_of(text, path)
+        places.append(f"{file_name}{f':{line}' if line else ''}: {path}: {problem}")
+    return Misconfigured("connector_file", "; ".join(places), field_errors=problems, file=file_name)

@@ -86,7 +86,7 @@ def test_check_names_the_place_in_a_connector(bare: Hub, config_folder: Path) ->
     answer = bare("check")
     assert (answer.code, answer.out) == (2, "")
     first, second = answer.err.splitlines()
-    assert first.startswith("configuration: pagerduty.yaml: region: ")
+    assert first.startswith("configuration: pagerduty.yaml:11: region: ")
     assert second.startswith("  region: ")
 
 

@@ -139,7 +139,7 @@ def test_a_broken_change_leaves_the_former_in_use_and_is_said_once(files: Files)
     book = files.book()
     files.write("desk.yaml", files.text.replace("mode: live", "mode: alive"))
 
-    with pytest.raises(Misconfigured, match=r"desk\.yaml: mode"):
+    with pytest.raises(Misconfigured, match=r"desk\.yaml:7: mode"):
         book.refresh()
     assert not book.refresh()
     assert book["demo-oncall"].settings.mode == "live"
