@@ -30,7 +30,7 @@ class Reply(Base):
     connector: Mapped[str] = mapped_column(Text)
     ticket_id: Mapped[str] = mapped_column(Text)
     marker: Mapped[str] = mapped_column(Text, unique=True)
-    actions: Mapped[list[dict[str, Any]]] = mapped_column(JsonText)
+    actions: Mapped[list[dict[str, Any]]] = mapped_column(JsonText, server_default="[]")
     state: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     vendor_id: Mapped[str | None] = mapped_column(Text)

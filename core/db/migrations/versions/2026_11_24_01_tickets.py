@@ -38,19 +38,15 @@ def upgrade() -> None:
 
 
 def _replies() -> None:
-    """A row held one text; it holds the actions of its step now."""
-    with op.batch_alter_table("replies") as batch_op:
-        batch_op.add_column(sa.Column("position", sa.Integer(), nullable=False, server_default="0"))
-        batch_op.add_column(sa.Column("actions", sa.Text(), nullable=True))
-    as_json = (
-        "to_json(text)::text" if op.get_bind().dialect.name == "postgresql" else "json_quote(text)"
-    )
+    """A row held one text; it holds the actions of its step now. No batch: Alembic's copy of a SQLite table writes its
+    constraints in the order of a set, another one each time."""
+    op.add_column("replies", sa.Column("position", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("replies", sa.Column("actions", sa.Text(), nullable=False, server_default="[]"))
+    as_json = "to_json(text)::text" if op.get_bind().dialect.name == "postgresql" else "json_quote(text)"
     op.execute(f"""UPDATE replies SET actions = '[{{"kind":"note","body":' || {as_json} || '}}]'""")  # noqa: S608 - text of ours
-    with op.batch_alter_table("replies") as batch_op:
-        batch_op.alter_column("actions", existing_type=sa.Text(), nullable=False)
-        batch_op.drop_column("text")
-        batch_op.create_index("ix_replies_ticket", ["connector", "ticket_id", "state"], unique=False)
-        batch_op.create_index("ix_replies_vendor_id", ["connector", "vendor_id"], unique=False)
+    op.drop_column("replies", "text")
+    op.create_index("ix_replies_ticket", "replies", ["connector", "ticket_id", "state"])
+    op.create_index("ix_replies_vendor_id", "replies", ["connector", "vendor_id"])
 
 
 def _intake() -> None:
@@ -117,26 +113,44 @@ def downgrade() -> None:
         "repairs",
     ):
         op.drop_table(name)
-    _text_back()
-    first = (
-        "(actions::json -> 0) ->> 'body'"
-        if op.get_bind().dialect.name == "postgresql"
-        else "json_extract(actions, '$[0].body')"
-    )
-    op.execute(f"UPDATE replies SET text = coalesce({first}, '')")  # noqa: S608 - text of ours
-    with op.batch_alter_table("replies") as batch_op:
-        batch_op.alter_column("text", existing_type=sa.Text(), nullable=False)
-        batch_op.drop_index("ix_replies_vendor_id")
-        batch_op.drop_index("ix_replies_ticket")
-        batch_op.drop_column("actions")
-        batch_op.drop_column("position")
-
-
-def _text_back() -> None:
-    """In its old place, where the database can do that."""
-    column = sa.Column("text", sa.Text(), nullable=True)
+    op.drop_index("ix_replies_vendor_id", "replies")
+    op.drop_index("ix_replies_ticket", "replies")
     if op.get_bind().dialect.name == "postgresql":
-        op.add_column("replies", column)
-        return
-    with op.batch_alter_table("replies", recreate="always") as batch_op:
-        batch_op.add_column(column, insert_after="marker")
+        op.add_column("replies", sa.Column("text", sa.Text(), nullable=False, server_default=""))
+        op.execute("UPDATE replies SET text = coalesce((actions::json -> 0) ->> 'body', '')")
+        op.alter_column("replies", "text", server_default=None)
+        op.drop_column("replies", "actions")
+        op.drop_column("replies", "position")
+    else:
+        _replies_before()
+
+
+def _replies_before() -> None:
+    """The table as it was, its columns in their old order; made anew and not renamed, which SQLite would write down."""
+    kept = "id, task_id, step, connector, ticket_id, marker, text, state, attempts, vendor_id, error, created_at, sent_at, delivered_at"
+    text = "coalesce(json_extract(actions, '$[0].body'), '') AS text"
+    op.execute(f"CREATE TEMP TABLE kept AS SELECT {kept.replace('text', text)} FROM replies")  # noqa: S608 - text of ours
+    op.drop_table("replies")
+    op.create_table(
+        "replies",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("ticket_id", sa.Text(), nullable=False),
+        sa.Column("marker", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("vendor_id", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name=op.f("fk_replies_task_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replies")),
+        sa.UniqueConstraint("marker", name=op.f("uq_replies_marker")),
+        sa.UniqueConstraint("task_id", "step", name=op.f("uq_replies_task_id_step")),
+    )
+    op.execute(f"INSERT INTO replies ({kept}) SELECT {kept} FROM kept")  # noqa: S608 - text of ours
+    op.execute("DROP TABLE kept")
