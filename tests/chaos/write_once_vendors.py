@@ -22,7 +22,7 @@ SECRETS = {
     "INTERCOM_CLIENT_SECRET": "unused",
     "PAGERDUTY_API_TOKEN": TOKEN,
     "PAGERDUTY_WEBHOOK_SECRET": "unused",
-    "SALESFORCE_CLIENT_ID": "unused",
+    "SALESFORCE_CLIENT_ID": "secret",
     "SALESFORCE_CLIENT_SECRET": "secret",
     "SALESFORCE_PATH_TOKEN": "unused-but-thirty-two-characters-long",
     "SALESFORCE_WEBHOOK_SECRET": "unused",

@@ -148,7 +148,7 @@ class SalesforceDesk:
 
     connector_id: ClassVar[str] = "demo-salesforce"
     environment: ClassVar[dict[str, str]] = {
-        "SALESFORCE_CLIENT_ID": "client",
+        "SALESFORCE_CLIENT_ID": "secret",
         "SALESFORCE_CLIENT_SECRET": "secret",
         "SALESFORCE_PATH_TOKEN": SECRET,
         "SALESFORCE_WEBHOOK_SECRET": SECRET,
