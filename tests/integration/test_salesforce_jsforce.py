@@ -7,18 +7,15 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
+from tests.absent import needed
 from tests.fakes.salesforce import serve
 
 PEERS = Path(__file__).parents[1] / "peers" / "jsforce"
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not (PEERS / "node_modules" / "@jsforce").is_dir(),
-    reason="needs Node and `make peers`",
-)
 async def test_jsforce_gets_along_with_the_fake() -> None:
+    there = shutil.which("node") is not None and (PEERS / "node_modules" / "@jsforce").is_dir()
+    needed(there, "@jsforce/jsforce-node (Debian's nodejs, then `make peers`)")
     async with serve() as org:
         org.tokens.add("a-token")
         node = await asyncio.create_subprocess_exec(

@@ -26,11 +26,18 @@ from core.errors import Rejected
 from core.intake.envelope import Escalation
 from core.replies.ticketing import Action, Write
 from core.secret import Secret
+from tests.absent import needed
 from tests.integration.servicenow_kit import HubTools, settings_for, write_for
 
 PACKAGE = Path(__file__).parents[2] / "connectors" / "servicenow" / "package"
 NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(NODE is None, reason="Node is not installed")
+
+
+@pytest.fixture(autouse=True)
+def node_is_there() -> None:
+    needed(NODE is not None, "Node (Debian's nodejs)")
+
+
 SECRET = "whsec_" + base64.b64encode(b"of this test, thirty-two bytes..").decode()
 OLD = "whsec_" + base64.b64encode(b"the former one").decode()
 RECORD = "9d385017c611228701d22104cc95c371"

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.rails import RAILS, RailConfig, bolt11
 from core.payouts.rail import Invoice, Outcome, PaymentResult, Rail
+from tests.absent import needed
 from tests.fakes.wallet_faults import Payee
 from tests.lightning.lnbits_server import FUNDS_SATS, VENV, Server, lnbits_server
 
@@ -21,12 +22,12 @@ FEE = 5_000
 pytestmark = [
     pytest.mark.lightning,
     pytest.mark.timeout(180),  # it starts in ten seconds, on a busy machine in forty
-    pytest.mark.skipif(not VENV.exists(), reason="tests/lightning/install_lnbits.sh was not run"),
 ]
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    needed(VENV.exists(), "LNbits (tests/lightning/install_lnbits.sh)")
     async with lnbits_server(tmp_path) as server:
         yield server
 

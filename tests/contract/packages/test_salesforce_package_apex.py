@@ -7,7 +7,6 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from connectors.connector import InboundRequest
 from connectors.secret_refs import SecretRef, Secrets
 from core import clock
 from core.secret import Secret
+from tests.absent import needed
 from tests.architecture.source import ROOT
 from tests.contract.packages import salesforce_source as sf
 
@@ -41,13 +41,9 @@ CONTRACT = {
 
 def _needs_the_parser() -> None:
     """Without node, or where tests/peers/install.sh has not run, these tests are left out; under CI=true they fail."""
-    missing = "the Debian package nodejs" if shutil.which("node") is None else ""
-    if not missing and not (PEER / "node_modules/@apexdevtools/apex-parser").is_dir():
-        missing = "the npm package @apexdevtools/apex-parser (tests/peers/install.sh)"
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"{missing} is missing: the Apex was not parsed")
-    if missing:
-        pytest.skip(f"{missing} is missing: the Apex was not parsed")
+    needed(shutil.which("node") is not None, "Node (Debian's nodejs)")
+    parser = PEER / "node_modules/@apexdevtools/apex-parser"
+    needed(parser.is_dir(), "@apexdevtools/apex-parser (`make peers`)")
 
 
 def _parsed(*files: str) -> dict[str, list[str]]:
