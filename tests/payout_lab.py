@@ -70,7 +70,7 @@ class DyingRail:
             await self.rail.pay(invoice, max_fee_msat=max_fee_msat)
         raise self.how
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         return await self.rail.look_up(payment_hash)
 
 
@@ -83,7 +83,7 @@ class LyingRail:
     async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
         return PaymentResult(outcome=Outcome.SETTLED, preimage="00" * 32)
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         return await self.pay(
             Invoice(bolt11="", payment_hash="", amount_msat=0, expires_at_ms=0), max_fee_msat=0
         )

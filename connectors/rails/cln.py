@@ -106,7 +106,7 @@ class ClnRail:
         except NodeTrouble as error:
             return unknown(f"cln: {error}")
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         """See `Rail.look_up`. None is an empty answer of both lists by the node that we mean. A command that looks for
         its first route is in neither: the caller waits out its grace before it acts on None."""
         try:

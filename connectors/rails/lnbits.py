@@ -81,7 +81,7 @@ class LnbitsRail:
             return unknown(f"LNbits did not answer: {error}")
         return await self._paid(invoice.payment_hash, reply)
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         """See `Rail.look_up`. None is certain: LNbits commits its row before it asks its funding source. While LNbits pays
         it may not answer at all, for one connection to its database serves both."""
         try:

@@ -95,7 +95,7 @@ class LndRail:
         except NodeTrouble as error:
             return unknown(f"lnd: {error}")
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         """See `Rail.look_up`. None is lnd's "payment isn't initiated", said by the node that we mean."""
         try:
             async with self._http.session() as session:

@@ -92,7 +92,7 @@ class PhoenixdRail:
             return unknown(f"phoenixd did not answer: {error}")
         return await self._paid(invoice.payment_hash, reply)
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         """See `Rail.look_up`. None is certain: lightning-kmp writes a payment down before it sends."""
         try:
             reply = await call(

@@ -72,7 +72,7 @@ class SandboxRail:
         except sqlite3.Error as error:
             return _unknown(f"the sandbox's file did not answer: {error}")
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         """See `Rail.look_up`. None is certain: a payment is on disk before it is sent."""
         try:
             return await asyncio.to_thread(self._look_up, payment_hash)

@@ -4,10 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
+
+
+class Target(StrEnum):
+    """What a rail can pay to."""
+
+    INVOICE = (
+        "invoice"  # a BOLT11 invoice: a Lightning address, a Strike handle or an invoice of the worker's own
+    )
+    BANK = "bank"  # a bank account, in dollars
 
 
 class Outcome(StrEnum):
@@ -15,16 +25,20 @@ class Outcome(StrEnum):
     FAILED = "failed"  # the rail says that this payment hash will never be paid by it
     IN_FLIGHT = "in_flight"  # the rail has it and has not decided
     UNKNOWN = "unknown"  # we cannot tell; never pay again, never release, look up
+    REVERSED = "reversed"  # it was settled, and the bank took it back; never said by a Lightning rail
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     """What a payout pays, fixed and committed before the first byte leaves. `amount_msat` is exact;
-    `expires_at_ms` is UTC milliseconds."""
+    `expires_at_ms` is UTC milliseconds. On a rail that pays banks `bolt11` is empty, `payment_hash` the digest of our
+    own reference and `cents` the dollars that leave. `reference` is the rail's own name of this payment, from `quote`."""
 
     bolt11: str
     payment_hash: str  # 64 hex digits
     amount_msat: int
     expires_at_ms: int
+    reference: str = ""
+    cents: int = 0
 
 
 class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +51,14 @@ class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rail can prove. `real_money` guards: a hub refuses to run a real rail beside the sandbox."""
+    """What a rail can prove. `real_money` guards: a hub refuses to run a real rail beside the sandbox. `slow`: it
+    settles in days, so that hours of doubt are no alarm."""
 
     real_money: bool
     proves_by_preimage: bool
     network: str  # bolt11 prefix without `ln`: bc, tb, tbs, bcrt
+    pays: Target = Target.INVOICE
+    slow: bool = False
 
 
 class Rail(Protocol):
@@ -52,9 +69,68 @@ class Rail(Protocol):
         """Pay this invoice once. Never raises: what went wrong is in the outcome."""
         ...
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
-        """The rail's own record of this hash. None only when the rail has certainly never seen it and
-        records a payment before it sends; UNKNOWN when it cannot be asked now."""
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
+        """The rail's own record of this hash (or of the `reference` that `quote` gave). None only when the rail has
+        certainly never seen it and records a payment before it sends; UNKNOWN when it cannot be asked now."""
+        ...
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rail would take. `reference` is committed with the attempt and comes back in `Invoice.reference`.
+    `valid_until_ms` (UTC) None: for as long as the invoice lives."""
+
+    reference: str
+    fee_msat: int
+    valid_until_ms: int | None = None
+
+
+@runtime_checkable
+class Quoting(Protocol):
+    """A rail that names a payment before it makes it (Strike). Quoting moves no money."""
+
+    async def quote(self, invoice: Invoice, *, max_fee_msat: int) -> Quote:
+        """Asked before the attempt is committed. The same invoice again gives the same reference. Raises Rejected when
+        it would not pay this (too dear, no route, bad target), Retryable when it cannot be asked."""
+        ...
+
+
+@runtime_checkable
+class Funded(Protocol):
+    async def balance_msat(self) -> int:
+        """What could be sent now. Raises Retryable when the rail cannot be asked."""
+        ...
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """One payment in the rail's own history. `at_ms` (UTC) is when it was made, or settled."""
+
+    payment_hash: str
+    outcome: Outcome
+    amount_msat: int
+    fee_msat: int
+    at_ms: int
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """A rail whose history can be read, for the nightly reconciliation."""
+
+    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
+        """Every outgoing payment made at or after `since_ms` (UTC), in any order, all pages. Raises Retryable."""
+        ...
+
+
+@runtime_checkable
+class Receiving(Protocol):
+    """A rail that can be paid: organisations top up over it."""
+
+    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
+        """A new invoice of ours. Raises Retryable when the rail cannot be asked, Rejected when it refuses."""
+        ...
+
+    async def received_msat(self, payment_hash: str) -> int | None:
+        """What has arrived for good for this invoice of ours; 0 while it may still be paid, None when it can never be
+        paid any more. Raises Retryable when the rail cannot be asked."""
         ...
 
 

@@ -62,7 +62,7 @@ async def record(
             await fail(tx, case, result.reason or "the rail gave no reason", limits)
         case Outcome.IN_FLIGHT:
             await doubt(tx, case, "in flight", checks)
-        case Outcome.UNKNOWN:
+        case Outcome.UNKNOWN | Outcome.REVERSED:  # what was never settled here cannot be taken back
             await doubt(tx, case, result.reason or "no answer", checks)
 
 

@@ -112,7 +112,7 @@ class NamedRail:
     async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
         raise AssertionError("nothing is paid here")
 
-    async def look_up(self, payment_hash: str) -> PaymentResult | None:
+    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
         raise AssertionError("nothing is asked here")
 
 
