@@ -10,6 +10,8 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from core.secret import Secret
+
 
 class Target(StrEnum):
     """What a rail can pay to."""
@@ -28,10 +30,44 @@ class Outcome(StrEnum):
     REVERSED = "reversed"  # it was settled, and the bank took it back; never said by a Lightning rail
 
 
+class BankKind(StrEnum):
+    """How a bank account is reached, which is also its currency: ACH and US wires in dollars, SEPA in euro, FPS in pounds."""
+
+    ACH = "ach"
+    US_WIRE = "us_wire"
+    SEPA = "sepa"
+    FPS = "fps"
+
+
+class PostalAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """`country` is ISO 3166-1 alpha-2, `state` its code within the country, empty where there are none."""
+
+    country: str
+    city: str
+    post_code: str
+    line1: str
+    state: str = ""
+
+
+class BankAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose account a payout goes to. `account_number` is the IBAN for SEPA; `routing_number` the ABA number, the BIC or
+    the sort code. `account_type` (CHECKING or SAVINGS) is asked for by ACH alone. Numbers stay out of logs and reprs."""
+
+    kind: BankKind
+    holder: str
+    account_number: Secret
+    routing_number: str = ""
+    account_type: str = ""
+    company: bool = False  # the holder is a company, not a person
+    bank_name: str = ""
+    bank_address: PostalAddress | None = None
+
+
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     """What a payout pays, fixed and committed before the first byte leaves. `amount_msat` is exact;
     `expires_at_ms` is UTC milliseconds. On a rail that pays banks `bolt11` is empty, `payment_hash` the digest of our
-    own reference and `cents` the dollars that leave. `reference` is the rail's own name of this payment, from `quote`."""
+    own reference, `cents` the dollars that leave and `payee` whose they are (never kept: it is unsealed for the call).
+    `reference` is the rail's own name of this payment, from `quote`."""
 
     bolt11: str
     payment_hash: str  # 64 hex digits
@@ -39,6 +75,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ms: int
     reference: str = ""
     cents: int = 0
+    payee: BankAccount | None = None
 
 
 class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
