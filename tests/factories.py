@@ -14,6 +14,7 @@ from core.billing.reserve import reserve
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.ledger.check import Problem, check
 from core.ledger.post import balances, post
+from core.ledger.tables import LedgerAccount
 from core.money import Currency
 from core.payouts.rates import Rate
 from core.tasks.tables import Task
@@ -131,6 +132,13 @@ async def balance(work: UnitOfWork, account: str) -> int:
     """credits - debits of one account in msat; 0 for one that was never opened."""
     async with work.begin("test.balance") as tx:
         return (await balances(tx, [account])).get(account, 0)
+
+
+async def held(work: UnitOfWork, account: str = "hub:live:clearing") -> int:
+    """What open pends hold for one account, in msat."""
+    async with work.read() as session:
+        found = await session.get(LedgerAccount, account)
+        return found.credits_pending_msat if found else 0
 
 
 async def problems(work: UnitOfWork) -> list[Problem]:

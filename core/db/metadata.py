@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from core.access import tables as access
 from core.audit import tables as audit
+from core.billing import tables as billing
 from core.callbacks import tables as callbacks
 from core.db.base import Base
 from core.intake import tables as intake
 from core.ledger import tables as ledger
 from core.outbox import tables as outbox
+from core.payouts import bank_tables, control_tables
 from core.payouts import tables as payouts
+from core.rates import tables as rates
 from core.repairs import tables as repairs
 from core.replies import tables as replies
 from core.routing import tables as routing
@@ -20,11 +23,15 @@ from core.workers import tables as workers
 TABLES = (
     access,
     audit,
+    bank_tables,
+    billing,
     callbacks,
+    control_tables,
     intake,
     ledger,
     outbox,
     payouts,
+    rates,
     repairs,
     replies,
     routing,

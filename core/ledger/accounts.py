@@ -11,8 +11,11 @@ class AccountKind(StrEnum):
     PREFUND = "prefund"  # what an organisation has paid in and not yet committed; never below zero
     RESERVED = "reserved"  # committed to its open tasks; never below zero
     PAYABLE = "payable"  # what we owe a worker; never below zero
-    CLEARING = "clearing"  # payouts on their way; never below zero, zero when nothing is open
+    CLEARING = (
+        "clearing"  # payouts on their way are held for it; what settles passes through, so it is always zero
+    )
     FEES = "fees"  # what the hub earned
+    SPREAD = "spread"  # what the hub takes for turning dollars into satoshis
     EXCHANGE = "exchange"  # what a moving rate cost or brought between reservation and payout
     RAIL = "rail"  # money that left over a rail: the counterpart of what its node sent
     NETWORK_FEES = "network_fees"  # what rails took on the way; a cost of the hub, never the worker's
@@ -55,6 +58,10 @@ def clearing(environment: str) -> Account:
 
 def fees(environment: str) -> Account:
     return Account(f"hub:{environment}:fees", AccountKind.FEES)
+
+
+def spread(environment: str) -> Account:
+    return Account(f"hub:{environment}:spread", AccountKind.SPREAD)
 
 
 def exchange(environment: str) -> Account:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.ledger.accounts import WITH_FLOOR
-from core.payouts.states import IN_CLEARING, OWED, PAID
+from core.payouts.states import IN_CLEARING, OWED, PAID, PayoutState
 from core.tasks.states import OPEN
 
 AT_ONCE = 500  # rows fetched at a time
@@ -48,48 +48,71 @@ def _balances(kind: str) -> str:
     return f"SELECT id AS subject, credits_msat - debits_msat AS number FROM ledger_accounts WHERE kind = '{kind}'"  # noqa: S608 - our own text
 
 
-def _sums(column: str, side: str) -> str:
+_MOVED = "WHERE phase IN ('single', 'post')"
+_OPEN_PENDS = """WHERE phase = 'pend'
+    AND NOT EXISTS (SELECT 1 FROM ledger_transfers r WHERE r.pending_id = ledger_transfers.id)"""
+
+
+def _sums(column: str, side: str, which: str) -> str:
     return _agree(
-        f"SELECT {side} AS subject, amount_msat AS number FROM ledger_transfers",  # noqa: S608 - our own text
+        f"SELECT {side} AS subject, amount_msat AS number FROM ledger_transfers {which}",  # noqa: S608 - our own text
         f"SELECT id AS subject, {column} AS number FROM ledger_accounts",  # noqa: S608 - our own text
     )
+
+
+# A task holds its reservation while it is open, and until its payout in dollars finds a rate.
+_HOLDS = f"""(status IN ({_words(OPEN)})
+    OR id IN (SELECT task_id FROM payouts WHERE state = '{PayoutState.EARNED}'))"""  # noqa: S608 - our own text
 
 
 # Rule -> query of (subject, wanted, found) that gives a row for every breach and none when the books are right.
 # Sums are made by the database; nothing but breaches is fetched.
 RULES: dict[str, str] = {
     # Every transfer is in both running sums, and nothing else is.
-    "account_debits": _sums("debits_msat", "debit_account"),
-    "account_credits": _sums("credits_msat", "credit_account"),
+    "account_debits": _sums("debits_msat", "debit_account", _MOVED),
+    "account_credits": _sums("credits_msat", "credit_account", _MOVED),
+    # What is held is what open pends hold.
+    "pending_debits": _sums("debits_pending_msat", "debit_account", _OPEN_PENDS),
+    "pending_credits": _sums("credits_pending_msat", "credit_account", _OPEN_PENDS),
+    # A pend is resolved by a transfer between its own accounts and for no more than it held; once, by unique index.
+    "resolution": """
+        SELECT r.id, p.amount_msat, r.amount_msat FROM ledger_transfers r
+        LEFT JOIN ledger_transfers p ON p.id = r.pending_id AND p.phase = 'pend'
+            AND p.debit_account = r.debit_account AND p.credit_account = r.credit_account
+        WHERE r.phase IN ('post', 'void') AND (p.id IS NULL OR r.amount_msat > p.amount_msat
+            OR (r.phase = 'void' AND r.amount_msat <> p.amount_msat)) ORDER BY r.id""",
     "books_balance": """
         SELECT 'all accounts', debits, credits FROM (
             SELECT sum(debits_msat) AS debits, sum(credits_msat) AS credits FROM ledger_accounts
         ) sums WHERE debits <> credits""",
     "account_floor": """
-        SELECT id, floor_msat, credits_msat - debits_msat FROM ledger_accounts
-        WHERE credits_msat - debits_msat < floor_msat""",
+        SELECT id, floor_msat, credits_msat - debits_msat - debits_pending_msat FROM ledger_accounts
+        WHERE credits_msat - debits_msat - debits_pending_msat < floor_msat""",
     # A kind of account that has a floor has it on every account: a dropped floor is the first step of an overdraft.
     "floor_of_kind": f"""
         SELECT id, 0, floor_msat FROM ledger_accounts
         WHERE kind IN ({_words(WITH_FLOOR)}) AND (floor_msat IS NULL OR floor_msat <> 0)""",  # noqa: S608 - our own text
-    # From the commit of READY until the rail's last word, the amount (without the network fee) is in clearing.
-    "clearing": _agree(
-        f"""SELECT 'hub:' || environment || ':clearing' AS subject, amount_msat AS number FROM payouts
+    # From the commit of READY until the rail's last word, the amount and the fee limit are held for clearing.
+    "held": _agree(
+        f"""SELECT payout_id AS subject, amount_msat + max_fee_msat AS number FROM payout_attempts
             WHERE state IN ({_words(IN_CLEARING)})""",  # noqa: S608 - our own text
-        _balances("clearing"),
+        f"SELECT subject, amount_msat AS number FROM ledger_transfers {_OPEN_PENDS}",  # noqa: S608 - our own text
     ),
+    # What settles passes through.
+    "clearing": _agree("SELECT '' AS subject, 0 AS number", _balances("clearing")),
     "reserved": _agree(
         f"""SELECT organisation_id || ':' || environment || ':reserved' AS subject, reserved_msat AS number FROM tasks
-            WHERE funded AND status IN ({_words(OPEN)})""",  # noqa: S608 - our own text
+            WHERE funded AND {_HOLDS}""",  # noqa: S608 - our own text
         _balances("reserved"),
     ),
     "ended_task_holds_money": f"""
         SELECT id, 0, reserved_msat FROM tasks
-        WHERE reserved_msat <> 0 AND (NOT funded OR status NOT IN ({_words(OPEN)})) ORDER BY id""",  # noqa: S608 - our own text
-    # What is earned and neither on its way nor paid. A payout whose attempts ran out is still owed.
+        WHERE reserved_msat <> 0 AND (NOT funded OR NOT {_HOLDS}) ORDER BY id""",  # noqa: S608 - our own text
+    # What is earned and not paid yet. A payout whose attempts ran out is still owed, and so is what whole cents left over.
     "payable": _agree(
         f"""SELECT worker_id || ':payable' AS subject, amount_msat AS number FROM payouts
-            WHERE state IN ({_words(OWED)})""",  # noqa: S608 - our own text
+            WHERE state IN ({_words(OWED | IN_CLEARING)})
+            UNION ALL SELECT worker_id || ':payable', remainder_msat FROM payouts WHERE state IN ({_words(PAID)})""",  # noqa: S608 - our own text
         _balances("payable"),
     ),
     "rail": _agree(
@@ -101,11 +124,13 @@ RULES: dict[str, str] = {
     # Exactly one transfer settles a settled payout, with its amount; none settles another.
     "settled_once": _agree(
         f"SELECT id AS subject, 1 AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
-        "SELECT subject, 1 AS number FROM ledger_transfers WHERE kind = 'settle'",
+        """SELECT subject, CASE kind WHEN 'settle' THEN 1 ELSE -1 END AS number FROM ledger_transfers
+            WHERE kind IN ('settle', 'reverse')""",
     ),
     "settled_amount": _agree(
-        f"SELECT id AS subject, amount_msat AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
-        "SELECT subject, amount_msat AS number FROM ledger_transfers WHERE kind = 'settle'",
+        f"SELECT id AS subject, amount_msat - remainder_msat AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
+        """SELECT subject, CASE kind WHEN 'settle' THEN amount_msat ELSE -amount_msat END AS number FROM ledger_transfers
+            WHERE kind IN ('settle', 'reverse')""",
     ),
     "settled_attempt": _agree(
         f"SELECT id AS subject, 1 AS number FROM payouts WHERE state IN ({_words(PAID)})",  # noqa: S608 - our own text
@@ -118,7 +143,7 @@ RULES: dict[str, str] = {
     ),
     "attempt_amount": """
         SELECT a.id, p.amount_msat, a.amount_msat FROM payout_attempts a JOIN payouts p ON p.id = a.payout_id
-        WHERE a.amount_msat <> p.amount_msat ORDER BY a.id""",
+        WHERE a.amount_msat <> p.amount_msat AND (a.cents = 0 OR a.amount_msat > p.amount_msat) ORDER BY a.id""",
 }
 
 _PROOFS = "SELECT payout_id, payment_hash, preimage, rail FROM payout_attempts WHERE state = 'settled'"

@@ -13,7 +13,8 @@ from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
 from core.errors import NotFound
 from core.ledger import accounts
-from core.ledger.post import Transfer
+from core.ledger.accounts import Account
+from core.ledger.post import Phase, Transfer, posted, voided
 from core.payouts.rail import Invoice
 from core.payouts.states import ATTEMPT_TRANSITIONS, TRANSITIONS, PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
@@ -59,28 +60,86 @@ def invoice_of(attempt: PayoutAttempt) -> Invoice:
         payment_hash=attempt.payment_hash,
         amount_msat=attempt.amount_msat,
         expires_at_ms=clock.to_ms(attempt.expires_at),
+        reference=attempt.reference,
+        cents=attempt.cents,
     )
 
 
-def into_clearing(payout: Payout, number: int) -> Transfer:
-    """payable -> clearing: the money is on its way with attempt `number`."""
+def held_amount(payout: Payout, attempt: PayoutAttempt) -> Transfer:
+    """payable -> clearing, pending: the worker's money is spoken for by this attempt, and still the worker's."""
     return Transfer(
-        id=f"payout:{payout.id}:clear:{number}",
+        id=f"payout:{payout.id}:send:{attempt.number}",
         debit=accounts.payable(payout.worker_id),
         credit=accounts.clearing(payout.environment),
-        amount_msat=payout.amount_msat,
-        kind="clear",
+        amount_msat=attempt.amount_msat,
+        kind="send",
         subject=payout.id,
+        phase=Phase.PEND,
     )
 
 
-def back_to_payable(payout: Payout, number: int) -> Transfer:
-    """clearing -> payable: attempt `number` is certainly dead, the money is the worker's as before."""
+def held_fee(payout: Payout, attempt: PayoutAttempt) -> Transfer:
+    """network_fees -> clearing, pending: the most that the rail may take for this attempt."""
     return Transfer(
-        id=f"payout:{payout.id}:return:{number}",
-        debit=accounts.clearing(payout.environment),
+        id=f"payout:{payout.id}:fee:{attempt.number}",
+        debit=accounts.network_fees(payout.environment),
+        credit=accounts.clearing(payout.environment),
+        amount_msat=attempt.max_fee_msat,
+        kind="fee_limit",
+        subject=payout.id,
+        phase=Phase.PEND,
+    )
+
+
+def given_back(payout: Payout, attempt: PayoutAttempt) -> list[Transfer]:
+    """The attempt is certainly dead: nothing is held for it any more."""
+    return [
+        voided(held, f"{held.id}:void", "return")
+        for held in (held_amount(payout, attempt), held_fee(payout, attempt))
+        if held.amount_msat
+    ]
+
+
+def settled(payout: Payout, attempt: PayoutAttempt, fee_msat: int) -> list[Transfer]:
+    """What was held goes into clearing and leaves over the rail, with the fee that it took, which is the hub's cost. A fee
+    over the limit is booked all the same: a payment that has left must always be recordable."""
+    amount, fee = held_amount(payout, attempt), held_fee(payout, attempt)
+    clearing, rail = accounts.clearing(payout.environment), accounts.rail(attempt.rail)
+    costs = accounts.network_fees(payout.environment)
+    within = min(fee_msat, attempt.max_fee_msat)
+
+    def single(name: str, debit: Account, credit: Account, msat: int) -> Transfer:
+        return Transfer(
+            id=f"payout:{payout.id}:{name}:{attempt.number}",
+            debit=debit,
+            credit=credit,
+            amount_msat=msat,
+            kind=name,
+            subject=payout.id,
+        )
+
+    moved = [posted(amount, amount.amount_msat, f"{amount.id}:post", "clear")]
+    if fee.amount_msat:
+        moved.append(
+            posted(fee, within, f"{fee.id}:post", "clear_fee")
+            if within
+            else voided(fee, f"{fee.id}:void", "return")
+        )
+    return [
+        *moved,
+        single("fee_over", costs, clearing, fee_msat - within),
+        single("settle", clearing, rail, attempt.amount_msat),
+        single("network_fee", clearing, rail, fee_msat),
+    ]
+
+
+def taken_back(payout: Payout, attempt: PayoutAttempt) -> Transfer:
+    """rail -> payable: the bank returned the money after it had settled. The fee stays spent."""
+    return Transfer(
+        id=f"payout:{payout.id}:reverse:{attempt.number}",
+        debit=accounts.rail(attempt.rail),
         credit=accounts.payable(payout.worker_id),
-        amount_msat=payout.amount_msat,
-        kind="return",
+        amount_msat=attempt.amount_msat,
+        kind="reverse",
         subject=payout.id,
     )

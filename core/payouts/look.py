@@ -17,6 +17,7 @@ from core.payouts.rail import Outcome, PaymentResult, Rail
 from core.payouts.record import IN_DOUBT, doubt, fail, record
 from core.payouts.send import pay_and_record, rail_of
 from core.payouts.states import PayoutState
+from core.payouts.tables import PayoutAttempt
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ async def look(work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail], limits
     rail = rail_of(rails, asked)
     if checks >= ALARM_AFTER:
         log.error("payout %s is in doubt after %d look-ups: %s", case.payout.id, checks, asked.error)
-    found = await _ask(rail, asked.payment_hash)
+    found = await _ask(rail, asked)
     begun = clock.monotonic()
     async with work.fenced(lease, "payouts.record") as tx:
         case = await load(tx.session, lease.subject, lock=True)
@@ -102,11 +103,11 @@ async def _unseen(tx: Transaction, case: Case, limits: PayoutLimits, checks: int
     return False
 
 
-async def _ask(rail: Rail, payment_hash: str) -> PaymentResult | None:
+async def _ask(rail: Rail, attempt: PayoutAttempt) -> PaymentResult | None:
     """A look-up that raises has told nothing."""
     refuse_open_transaction()
     try:
-        return await rail.look_up(payment_hash)
+        return await rail.look_up(attempt.payment_hash, reference=attempt.reference)
     except Exception as error:
-        log.exception("rail %s raised while looking up %s", rail.name, payment_hash)
+        log.exception("rail %s raised while looking up %s", rail.name, attempt.id)
         return PaymentResult(outcome=Outcome.UNKNOWN, reason=f"the look-up raised {type(error).__name__}")

@@ -7,22 +7,24 @@ import logging
 import re
 from collections.abc import Mapping
 
+import msgspec
 from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock, ids
 from core.db.compare_and_set import move
-from core.db.unit_of_work import Transaction, UnitOfWork
+from core.db.unit_of_work import Transaction, UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured, Rejected, Retryable
 from core.ledger import accounts
 from core.ledger.post import balances, post
 from core.outbox.rows import Lease
-from core.payouts.case import Case, into_clearing, load
+from core.payouts.case import Case, held_amount, held_fee, load
 from core.payouts.limits import DAY_MS, PayoutLimits, Sent, hold, max_fee_msat
-from core.payouts.rail import Invoice, PayoutAddress, Rail
+from core.payouts.rail import Capabilities, Invoice, PayoutAddress, Quoting, Rail, Target
 from core.payouts.states import IN_CLEARING, PAID, TRANSITIONS, PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
+from core.payouts.target import Resolved, resolve
 from core.tasks.model import Environment
 from core.workers.tables import Worker
 
@@ -42,15 +44,16 @@ def choose_rail(rails: Mapping[str, Rail], environment: str, failed_attempts: in
     return fit[failed_attempts % len(fit)]
 
 
-def check_invoice(invoice: Invoice, *, amount_msat: int, network: str, now_ms: int) -> None:
-    """What is committed must be what is owed. Raises Rejected for another amount, network or a hash that is none,
-    Retryable for an invoice that is about to end."""
-    if invoice.amount_msat != amount_msat:
+def check_invoice(invoice: Invoice, *, amount_msat: int, rail: Capabilities, now_ms: int) -> None:
+    """What is committed must be what is owed (a payment in whole cents may be a little less). Raises Rejected for another
+    amount, network or a hash that is none, Retryable for an invoice that is about to end."""
+    pays_bank = rail.pays is Target.BANK
+    if invoice.amount_msat > amount_msat or (invoice.amount_msat < amount_msat and not pays_bank):
         raise Rejected("other_amount", "The invoice asks for another amount")
     if not re.fullmatch(r"[0-9a-f]{64}", invoice.payment_hash):
         raise Rejected("bad_hash", "The invoice has no payment hash")
-    if not re.match(rf"ln{network}(\d+[munp]?)?1", invoice.bolt11.lower()):
-        raise Rejected("other_network", f"The invoice is not for the network {network}")
+    if not pays_bank and not re.match(rf"ln{rail.network}(\d+[munp]?)?1", invoice.bolt11.lower()):
+        raise Rejected("other_network", f"The invoice is not for the network {rail.network}")
     if invoice.expires_at_ms < now_ms + LEAST_LEFT_MS:
         raise Retryable("invoice_ends", "The invoice ends too soon; ask for a new one", after=5)
 
@@ -67,25 +70,34 @@ async def prepare(
     async with work.read() as session:
         before = await load(session, lease.subject)
         worker = await session.get_one(Worker, before.payout.worker_id)
-        address = worker.payout_address
         _hold(limits, before.payout, await sent_lately(session, before.payout, clock.now_ms()))
-    if address is None:
-        log.info("payout %s waits for an address of worker %s", before.payout.id, worker.id)
-        return False
     failed = before.attempt.number if before.attempt else 0
     rail = choose_rail(rails, before.payout.environment, failed)
-    amount_msat = before.payout.amount_msat
-    invoice = await addresses.invoice_for(
-        address, amount_msat=amount_msat, comment=f"Task {before.payout.task_id}"
-    )
+    resolved = await resolve(before.payout, worker, rail, addresses)
+    if resolved is None:
+        log.info("payout %s waits for an address of worker %s", before.payout.id, worker.id)
+        return False
+    resolved = await _quoted(rail, resolved)
     async with work.fenced(lease, "payouts.prepare") as tx:
         check_invoice(
-            invoice,
-            amount_msat=amount_msat,
-            network=rail.capabilities.network,
+            resolved.invoice,
+            amount_msat=before.payout.amount_msat,
+            rail=rail.capabilities,
             now_ms=await tx.now_ms(),
         )
-        return await _commit(tx, lease.subject, rail, address, invoice, limits)
+        return await _commit(tx, lease.subject, rail, resolved, limits)
+
+
+async def _quoted(rail: Rail, resolved: Resolved) -> Resolved:
+    """With the rail's own name for the payment, on a rail that names one before it makes it."""
+    if not isinstance(rail, Quoting):
+        return resolved
+    refuse_open_transaction()
+    invoice = resolved.invoice
+    quote = await rail.quote(invoice, max_fee_msat=max_fee_msat(invoice.amount_msat))
+    ends = min(invoice.expires_at_ms, quote.valid_until_ms or invoice.expires_at_ms)
+    named = msgspec.structs.replace(invoice, reference=quote.reference, expires_at_ms=ends)
+    return msgspec.structs.replace(resolved, invoice=named)
 
 
 async def sent_lately(session: AsyncSession, payout: Payout, now_ms: int) -> Sent:
@@ -108,7 +120,7 @@ async def sent_lately(session: AsyncSession, payout: Payout, now_ms: int) -> Sen
 
 
 async def _commit(
-    tx: Transaction, payout_id: str, rail: Rail, address: str, invoice: Invoice, limits: PayoutLimits
+    tx: Transaction, payout_id: str, rail: Rail, resolved: Resolved, limits: PayoutLimits
 ) -> bool:
     found = await load(tx.session, payout_id, lock=True)
     payout = found.payout
@@ -120,39 +132,43 @@ async def _commit(
     )
     _hold(limits, payout, await sent_lately(tx.session, payout, await tx.now_ms()))
     number = found.attempt.number + 1 if found.attempt else 1
-    await _write_attempt(tx, found, number, rail, address, invoice)
+    attempt = await _write_attempt(tx, found, number, rail, resolved)
     await move(tx, payout, PayoutState.READY, table=TRANSITIONS, rail=rail.name)
-    await post(tx, [into_clearing(payout, number)])
+    await post(tx, [held_amount(payout, attempt), held_fee(payout, attempt)])
     return True
 
 
 async def _write_attempt(
-    tx: Transaction, found: Case, number: int, rail: Rail, address: str, invoice: Invoice
-) -> None:
+    tx: Transaction, found: Case, number: int, rail: Rail, resolved: Resolved
+) -> PayoutAttempt:
     """Raises Retryable when the payment hash was ever used before: a wallet that repeats an invoice would be paid
     once for two debts."""
-    tx.session.add(
-        PayoutAttempt(
-            id=ids.new("att"),
-            payout_id=found.payout.id,
-            number=number,
-            state=str(PayoutState.READY),
-            rail=rail.name,
-            address=address,
-            invoice=invoice.bolt11,
-            payment_hash=invoice.payment_hash,
-            amount_msat=invoice.amount_msat,
-            max_fee_msat=max_fee_msat(invoice.amount_msat),
-            expires_at=clock.from_ms(invoice.expires_at_ms),
-            created_at=clock.from_ms(await tx.now_ms()),
-        )
+    invoice = resolved.invoice
+    attempt = PayoutAttempt(
+        id=ids.new("att"),
+        payout_id=found.payout.id,
+        number=number,
+        state=str(PayoutState.READY),
+        rail=rail.name,
+        address=resolved.address,
+        invoice=invoice.bolt11,
+        payment_hash=invoice.payment_hash,
+        amount_msat=invoice.amount_msat,
+        max_fee_msat=max_fee_msat(invoice.amount_msat),
+        expires_at=clock.from_ms(invoice.expires_at_ms),
+        reference=invoice.reference,
+        cents=invoice.cents,
+        bank_account_id=resolved.bank_account_id,
+        created_at=clock.from_ms(await tx.now_ms()),
     )
+    tx.session.add(attempt)
     try:
         await tx.session.flush()
     except IntegrityError as error:
         raise Retryable(
             "payment_hash_used", "The wallet gave an invoice that was used before", after=60
         ) from error
+    return attempt
 
 
 def _hold(limits: PayoutLimits, payout: Payout, sent: Sent) -> None:

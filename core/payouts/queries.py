@@ -18,13 +18,14 @@ from core.payouts.tables import Payout, PayoutAttempt
 from core.workers.tables import Worker
 
 WORDS: dict[PayoutState, str] = {
+    PayoutState.EARNED: "earned, waits for an exchange rate",
     PayoutState.RESERVED: "about to be sent",
     PayoutState.READY: "on its way",
     PayoutState.SENDING: "on its way",
     PayoutState.UNKNOWN: "on its way",
     PayoutState.SETTLED: "paid",
     PayoutState.FAILED: "not delivered, still yours",
-    PayoutState.REVERSED: "taken back by the bank",
+    PayoutState.REVERSED: "taken back by the bank, still yours",
 }
 NO_ADDRESS = "waits for your payout address"
 

@@ -11,10 +11,9 @@ from sqlalchemy import update
 from core import clock
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
-from core.ledger import accounts
 from core.ledger.check import is_proof
-from core.ledger.post import Transfer, post
-from core.payouts.case import Case, back_to_payable, move_both
+from core.ledger.post import post
+from core.payouts.case import Case, given_back, move_both, settled, taken_back
 from core.payouts.limits import PayoutLimits, check_seconds, retry_seconds
 from core.payouts.rail import Capabilities, Outcome, PaymentResult
 from core.payouts.states import ATTEMPT_TRANSITIONS, TRANSITIONS, PayoutState
@@ -72,7 +71,7 @@ async def fail(tx: Transaction, case: Case, reason: str, limits: PayoutLimits) -
     attempt, payout = case.sent, case.payout
     now = clock.from_ms(await tx.now_ms())
     await move_both(tx, case, PayoutState.FAILED, error=reason, ended_at=now)
-    await post(tx, [back_to_payable(payout, attempt.number)])
+    await post(tx, given_back(payout, attempt))
     if attempt.number >= limits.max_attempts:
         log.error(
             "payout %s failed %d times and waits for an operator: %s", payout.id, attempt.number, reason
@@ -127,31 +126,27 @@ async def _settle(tx: Transaction, case: Case, result: PaymentResult) -> None:
         error=None,
         ended_at=now,
     )
-    await move(tx, payout, PayoutState.SETTLED, table=TRANSITIONS, settled_at=now)
+    await move(
+        tx,
+        payout,
+        PayoutState.SETTLED,
+        table=TRANSITIONS,
+        settled_at=now,
+        remainder_msat=payout.amount_msat - attempt.amount_msat,
+    )
     await _tell_task(tx, payout, attempt.rail)
-    await post(tx, _settled(payout, attempt.rail, result.fee_msat))
+    await post(tx, settled(payout, attempt, result.fee_msat))
 
 
-def _settled(payout: Payout, rail: str, fee_msat: int) -> list[Transfer]:
-    """The amount leaves clearing over the rail; what the rail took for it is the hub's cost."""
-    return [
-        Transfer(
-            id=f"payout:{payout.id}:settle",
-            debit=accounts.clearing(payout.environment),
-            credit=accounts.rail(rail),
-            amount_msat=payout.amount_msat,
-            kind="settle",
-            subject=payout.id,
-        ),
-        Transfer(
-            id=f"payout:{payout.id}:network_fee",
-            debit=accounts.network_fees(payout.environment),
-            credit=accounts.rail(rail),
-            amount_msat=fee_msat,
-            kind="network_fee",
-            subject=payout.id,
-        ),
-    ]
+async def reverse(tx: Transaction, case: Case, reason: str) -> None:
+    """A bank took a settled payment back: it is owed again, and waits for other details or an operator. Does nothing
+    unless the payout is settled."""
+    if case.state is not PayoutState.SETTLED:
+        return
+    log.error("payout %s was taken back: %s", case.payout.id, reason)
+    await move_both(tx, case, PayoutState.REVERSED, error=reason)
+    case.payout.remainder_msat = 0  # the whole amount is owed again
+    await post(tx, [taken_back(case.payout, case.sent)])
 
 
 async def _tell_task(tx: Transaction, payout: Payout, rail: str) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, DecimalText, UtcDateTime
+from core.db.base import Base, DecimalText, JsonText, UtcDateTime
 
 _LIVE = text("state IN ('ready', 'sending', 'unknown')")
 
 
 class Payout(Base):
     """What one worker earned with one answer. `amount` in `currency` was converted to `amount_msat` with
-    `usd_per_btc` (of `rate_source`, at `rate_at`) when it was earned."""
+    `usd_per_btc` (of `rate_source`, at `rate_at`, from `rate_samples`) when it was earned; 0 while it waits for a rate.
+    `remainder_msat` is what a payment in whole cents left in the worker's account. `invoice` is the worker's own, for
+    exactly this payout."""
 
     __tablename__ = "payouts"
     __table_args__ = (
         UniqueConstraint("task_id", "worker_id", "reason"),
         Index("ix_payouts_worker_id", "worker_id", "id"),
+        Index("ix_payouts_state", "state", "id"),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -36,13 +40,18 @@ class Payout(Base):
     usd_per_btc: Mapped[Decimal | None] = mapped_column(DecimalText)
     rate_source: Mapped[str | None] = mapped_column(Text)
     rate_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rate_samples: Mapped[Any | None] = mapped_column(JsonText)
+    spread_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    remainder_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    invoice: Mapped[str | None] = mapped_column(Text)
     rail: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class PayoutAttempt(Base):
-    """One invoice on one rail. A payment hash is used once, for ever; a payout has one living attempt."""
+    """One invoice on one rail. A payment hash is used once, for ever; a payout has one living attempt. `reference` is
+    the rail's own name of it. On a rail that pays banks `cents` leave for `bank_account_id`, in the file `batch_id`."""
 
     __tablename__ = "payout_attempts"
     __table_args__ = (
@@ -50,6 +59,8 @@ class PayoutAttempt(Base):
         Index(
             "uq_payout_attempts_live", "payout_id", unique=True, postgresql_where=_LIVE, sqlite_where=_LIVE
         ),
+        Index("ix_payout_attempts_state", "state", "id"),
+        Index("ix_payout_attempts_reference", "rail", "reference"),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -65,6 +76,10 @@ class PayoutAttempt(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     preimage: Mapped[str | None] = mapped_column(Text)
     fee_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reference: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    bank_account_id: Mapped[str | None] = mapped_column(Text)
+    batch_id: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

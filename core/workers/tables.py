@@ -12,7 +12,8 @@ from core.db.base import Base, UtcDateTime
 
 class Worker(Base):
     """`load` counts the assignments in hand and never exceeds `capacity`, by constraint. `price_floor_msat` is the
-    least this worker works for. `environment` test: a simulated worker, paid in test money, shown no live task."""
+    least this worker works for. `environment` test: a simulated worker, paid in test money, shown no live task.
+    A changed `payout_address` is paid from `payout_address_usable_at` on."""
 
     __tablename__ = "workers"
     __table_args__ = (
@@ -30,6 +31,7 @@ class Worker(Base):
     load: Mapped[int] = mapped_column(Integer, server_default="0")
     available: Mapped[bool] = mapped_column(Boolean)
     payout_address: Mapped[str | None] = mapped_column(Text)
+    payout_address_usable_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     idle_since: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
