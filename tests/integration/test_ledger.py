@@ -15,9 +15,10 @@ from core.ledger.accounts import Account
 from core.ledger.balances import statement, trial_balance
 from core.ledger.check import Problem
 from core.ledger.post import Transfer, open_accounts, post
+from core.payouts.case import held_amount, held_fee, load, settled
 from core.payouts.earn import earn
 from core.tasks.tables import Task
-from tests.factories import DOLLAR, PLAN, RATE, SAT, balance, organisation, problems, task, worker
+from tests.factories import DOLLAR, PLAN, RATE, balance, organisation, problems, task, worker
 
 CAPITAL = accounts.capital("live")
 ORG = accounts.prefund("org_1", "live")
@@ -200,26 +201,9 @@ async def _settle_by_hand(tx: Transaction, payout_id: str, worker_id: str) -> No
         f"'{'00' * 32}', 250, 1)"
     )
     await tx.execute(f"UPDATE payouts SET state = 'settled', settled_at = 1 WHERE id = '{payout_id}'")
-    payable, clearing, rail = accounts.payable(worker_id), accounts.clearing("live"), accounts.rail("sandbox")
-
-    def step(name: str, debit: Account, credit: Account, amount_msat: int) -> Transfer:
-        return Transfer(
-            id=f"payout:{payout_id}:{name}",
-            debit=debit,
-            credit=credit,
-            amount_msat=amount_msat,
-            kind=name,
-            subject=payout_id,
-        )
-
-    await post(
-        tx,
-        [
-            step("clear", payable, clearing, 500 * SAT),
-            step("settle", clearing, rail, 500 * SAT),
-            step("network_fee", accounts.network_fees("live"), rail, 250),
-        ],
-    )
+    case = await load(tx.session, payout_id)
+    await post(tx, [held_amount(case.payout, case.sent), held_fee(case.payout, case.sent)])
+    await post(tx, settled(case.payout, case.sent, 250))
 
 
 def sql(text: str) -> Tamper:
@@ -229,11 +213,11 @@ def sql(text: str) -> Tamper:
     return act
 
 
-def posting(kind: str, debit: str, credit: str, amount_msat: int) -> Tamper:
+def posting(kind: str, debit: str, credit: str, amount_msat: int, phase: str = "single") -> Tamper:
     """A transfer that nobody had a reason for. Accounts by their ids."""
     return sql(
-        "INSERT INTO ledger_transfers (id, debit_account, credit_account, amount_msat, kind, subject, created_at) "
-        f"VALUES ('forged', '{debit}', '{credit}', {amount_msat}, '{kind}', '{{paid}}', 1)"
+        "INSERT INTO ledger_transfers (id, debit_account, credit_account, amount_msat, kind, subject, created_at, "
+        f"phase) VALUES ('forged', '{debit}', '{credit}', {amount_msat}, '{kind}', '{{paid}}', 1, '{phase}')"
     )
 
 
@@ -283,11 +267,19 @@ TAMPERINGS: dict[str, tuple[Tamper, set[str]]] = {
     ),
     "a payout marked on its way": (
         sql("UPDATE payouts SET state = 'unknown' WHERE id = '{waiting}'"),
-        {"payable", "clearing", "living_attempt"},
+        {"living_attempt"},
     ),
     "a paid payout marked owed": (
         sql("UPDATE payouts SET state = 'reserved' WHERE id = '{paid}'"),
         {"payable", "rail", "settled_once", "settled_amount", "settled_attempt"},
+    ),
+    "a pend that nobody asked for": (
+        posting("send", "{ana}:payable", "hub:live:clearing", 1, "pend"),
+        {"held"},
+    ),
+    "a pend resolved behind the machine's back": (
+        sql("UPDATE ledger_accounts SET debits_pending_msat = 5 WHERE id = '{ana}:payable'"),
+        {"pending_debits"},
     ),
     "a second settlement": (
         posting("settle", "hub:live:exchange", "rail:sandbox", 1),

@@ -17,7 +17,7 @@ from core.payouts.limits import PayoutLimits
 from core.payouts.send import SEND_WITHIN_S, pay_and_record
 from core.tasks.tables import Task
 from core.tasks.view import encode, view
-from tests.factories import balance
+from tests.factories import balance, held
 from tests.payout_lab import DyingRail, Killed, Lab, LyingRail, hour_ago
 
 
@@ -34,7 +34,7 @@ async def test_earned_and_paid(lab: Lab) -> None:
     assert (case.sent.amount_msat, case.sent.fee_msat, case.sent.max_fee_msat) == (500_000, 1_250, 5_000)
     assert case.sent.address == "ana@sandbox.test"
     assert await balance(lab.work, f"{payout.worker_id}:payable") == 0
-    assert await balance(lab.work, "hub:live:clearing") == 0
+    assert await balance(lab.work, "hub:live:clearing") == await held(lab.work) == 0
     assert await balance(lab.work, "rail:sandbox") == 501_250
     assert await balance(lab.work, "hub:live:network_fees") == -1_250
     assert await lab.wallets.sandbox.balance("ana") == 500_000
@@ -91,7 +91,7 @@ async def test_a_failed_attempt_is_followed_by_a_new_invoice(lab: Lab) -> None:
     assert (case.payout.state, case.payout.rail, case.sent.state) == ("reserved", None, "failed")
     assert case.sent.error == "scripted to fail"
     assert await balance(lab.work, f"{payout.worker_id}:payable") == 500_000
-    assert await balance(lab.work, "hub:live:clearing") == 0
+    assert await balance(lab.work, "hub:live:clearing") == await held(lab.work) == 0
     await lab.assert_books()
     dead_hash = case.sent.payment_hash
     await lab.pay()
@@ -131,7 +131,7 @@ async def test_in_doubt_until_a_look_up_settles_it(lab: Lab, fault: Fault) -> No
     await lab.pay()
     case = await lab.case(payout)
     assert (case.payout.state, case.sent.state) == ("unknown", "unknown")
-    assert await balance(lab.work, "hub:live:clearing") == 500_000
+    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
     assert await lab.waiting("payout.reserved") == 0
     await lab.assert_books()
     lab.fault(Fault.LOOK_UP_UNREACHABLE)
@@ -176,7 +176,7 @@ async def test_a_crash_after_the_payment_is_found_by_looking(lab: Lab) -> None:
     payout = await lab.earned()
     await die(lab, after_paying=True)
     assert (await lab.case(payout)).state == "sending"
-    assert await balance(lab.work, "hub:live:clearing") == 500_000
+    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
     await lab.assert_books()
     await lab.pay()  # the same job, taken over
     assert (await lab.case(payout)).state == "settled"
@@ -239,7 +239,7 @@ async def test_ready_is_sent_with_the_same_invoice_after_a_crash(lab: Lab) -> No
     await lab.ready()
     committed = (await lab.case(payout)).sent
     assert committed.state == "ready"
-    assert await balance(lab.work, "hub:live:clearing") == 500_000
+    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
     await lab.assert_books()
     await lab.pay()
     case = await lab.case(payout)
@@ -334,5 +334,5 @@ async def test_settled_without_the_preimage_is_not_settled(lab: Lab) -> None:
     await lab.check()
     case = await lab.case(payout)
     assert (case.payout.state, case.sent.preimage, case.payout.settled_at) == ("unknown", None, None)
-    assert await balance(lab.work, "hub:live:clearing") == 500_000
+    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
     await lab.assert_books()

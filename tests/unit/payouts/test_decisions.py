@@ -13,7 +13,7 @@ from core.payouts.limits import PayoutLimits, Sent, check_seconds, hold, max_fee
 from core.payouts.look import Unseen, judge_unseen
 from core.payouts.prepare import check_invoice, choose_rail
 from core.payouts.queries import WORDS
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Target
 from core.payouts.record import proven
 from core.payouts.states import IN_CLEARING, OWED, PAID, TRANSITIONS, PayoutState
 
@@ -137,6 +137,18 @@ def an_invoice(**values: object) -> Invoice:
     )
 
 
+MAINNET = Capabilities(real_money=True, proves_by_preimage=True, network="bc")
+
+
+def test_whole_cents_may_be_less_than_what_is_owed() -> None:
+    bank = Capabilities(real_money=True, proves_by_preimage=False, network="bc", pays=Target.BANK)
+    check_invoice(
+        an_invoice(bolt11="", amount_msat=499_000, cents=49), amount_msat=500_000, rail=bank, now_ms=100_000
+    )
+    with pytest.raises(Rejected):
+        check_invoice(an_invoice(bolt11="", amount_msat=500_001), amount_msat=500_000, rail=bank, now_ms=1)
+
+
 @pytest.mark.parametrize(
     ("values", "error"),
     [
@@ -144,6 +156,7 @@ def an_invoice(**values: object) -> Invoice:
         ({"bolt11": "LNBC5U1P0ABC"}, None),
         ({"bolt11": "lnbc1p0abc"}, None),  # an invoice that leaves the amount to the payer
         ({"amount_msat": 500_001}, Rejected),
+        ({"amount_msat": 499_999}, Rejected),
         ({"payment_hash": "ab" * 31}, Rejected),
         ({"payment_hash": "AB" * 32}, Rejected),
         ({"bolt11": "lnbcrt5u1p0abc"}, Rejected),
@@ -153,10 +166,10 @@ def an_invoice(**values: object) -> Invoice:
 )
 def test_what_is_committed_is_what_is_owed(values: dict[str, object], error: type[Exception] | None) -> None:
     if error is None:
-        check_invoice(an_invoice(**values), amount_msat=500_000, network="bc", now_ms=100_000)
+        check_invoice(an_invoice(**values), amount_msat=500_000, rail=MAINNET, now_ms=100_000)
         return
     with pytest.raises(error):
-        check_invoice(an_invoice(**values), amount_msat=500_000, network="bc", now_ms=100_000)
+        check_invoice(an_invoice(**values), amount_msat=500_000, rail=MAINNET, now_ms=100_000)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +195,7 @@ def test_settled_without_proof_is_doubt(preimage: str | None, outcome: Outcome) 
 def test_every_state_has_words_and_a_place_for_its_money() -> None:
     assert set(WORDS) == set(TRANSITIONS) == set(PayoutState)
     assert {PayoutState(state) for state in (*OWED, *IN_CLEARING, *PAID)} == set(PayoutState) - {
-        PayoutState.REVERSED
+        PayoutState.EARNED  # still reserved for its task
     }
     assert not any("fail" in WORDS[state] for state in IN_CLEARING)
     assert PayoutState.READY not in TRANSITIONS[PayoutState.UNKNOWN]
