@@ -17,7 +17,7 @@ from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
 from core.intake.envelope import InboundDelivery
 from core.payouts.rail import PayoutAddress, Rail
-from core.payouts.rates import Rate
+from core.rates.model import Rate
 from core.tasks.creation import Created, Prepared
 from core.tasks.model import Environment
 from core.tasks.types import TaskTypes

@@ -28,7 +28,7 @@ from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
 from core.payouts.rail import Rail
-from core.payouts.rates import Rate, fixed, for_rail
+from core.rates.model import Rate, fixed, for_rail
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
 from hub import config_files
@@ -214,7 +214,7 @@ def _rate(settings: Settings, rails: dict[str, Rail]) -> Rate:
         raise Misconfigured("bad_rate", f"hub.yaml: rates.set_on: {error}; write 2026-11-23") from error
     rate = fixed(settings.rates.usd_per_btc, day)
     for rail in rails.values():
-        for_rail(rate, rail.capabilities)
+        for_rail(rate, real_money=rail.capabilities.real_money)
     return rate
 
 

@@ -16,7 +16,7 @@ from core.ledger.check import Problem, check
 from core.ledger.post import balances, post
 from core.ledger.tables import LedgerAccount
 from core.money import Currency
-from core.payouts.rates import Rate
+from core.rates.model import Rate
 from core.tasks.tables import Task
 from core.workers.tables import Worker
 

@@ -14,9 +14,9 @@ from core.ledger import accounts
 from core.ledger.accounts import Account
 from core.ledger.post import Transfer, balances, post
 from core.money import Currency, to_msat
-from core.payouts.rates import Rate
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout
+from core.rates.model import Rate
 from core.tasks.tables import Task
 
 ANSWER = "answer"

@@ -20,7 +20,7 @@ from core.errors import NotFound, Retryable
 from core.money import Currency
 from core.outbox.rows import Lease
 from core.payouts.earn import earn
-from core.payouts.rates import Rate
+from core.rates.model import Rate
 from core.routing.actions import settle
 from core.routing.assignments import end_all, leave, living, task_for_update
 from core.routing.endings import expire, fail

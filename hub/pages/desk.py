@@ -15,7 +15,7 @@ from core.errors import HubError
 from core.money import Currency, from_msat, to_msat
 from core.payouts import queries as payouts
 from core.payouts.queries import PayoutLine
-from core.payouts.rates import Rate
+from core.rates.model import Rate
 from core.routing import queries as routing
 from core.routing.states import AssignmentKind, AssignmentState
 from core.tasks.model import Environment

@@ -17,8 +17,8 @@ from markupsafe import Markup
 from core import clock
 from core.access.sessions import SignedIn
 from core.money import Currency, from_msat
-from core.payouts.rates import Rate
 from core.payouts.states import PayoutState
+from core.rates.model import Rate
 from hub.observe.trail_entries import sats
 from hub.pages.static import asset
 

@@ -15,7 +15,12 @@ HTML = b"<!doctype html><title>Attention required</title><p>One more step"
 
 
 def kraken(price: str, at_s: int) -> object:
-    return {"error": [], "result": {"XXBTZUSD": {"a": [price, "1", "1.000"], "b": [price, "2", "2.000"], "c": [price, "0.01"]}}}
+    return {
+        "error": [],
+        "result": {
+            "XXBTZUSD": {"a": [price, "1", "1.000"], "b": [price, "2", "2.000"], "c": [price, "0.01"]}
+        },
+    }
 
 
 def coinbase(price: str, at_s: int) -> object:
@@ -24,7 +29,15 @@ def coinbase(price: str, at_s: int) -> object:
 
 def coinbase_exchange(price: str, at_s: int) -> object:
     time = clock.iso(clock.from_ms(at_s * 1000))
-    return {"ask": price, "bid": price, "volume": "1.5", "trade_id": 7, "price": price, "size": "0.1", "time": time}
+    return {
+        "ask": price,
+        "bid": price,
+        "volume": "1.5",
+        "trade_id": 7,
+        "price": price,
+        "size": "0.1",
+        "time": time,
+    }
 
 
 def bitstamp(price: str, at_s: int) -> object:

@@ -226,7 +226,7 @@ async def test_a_test_task_uses_no_free_task_up(work: UnitOfWork) -> None:
 
 
 def at(price: int) -> object:
-    from core.payouts.rates import Rate
+    from core.rates.model import Rate
 
     return Rate(usd_per_btc=Decimal(price), source="test", at_ms=RATE.at_ms)
 

@@ -20,7 +20,7 @@ PARSERS = [(name, SOURCES[name]({})) for name in sorted(SOURCES) if name != "str
 
 prices = st.decimals(100, 10_000_000, places=2)
 # Around one price, so that a majority may agree.
-near = st.decimals(Decimal("63000"), Decimal("65000"), places=2)
+near = st.decimals(Decimal(63000), Decimal(65000), places=2)
 ages_ms = st.integers(-120_000, 600_000)
 
 

@@ -23,7 +23,7 @@ from connectors.target_guard import parse_allow
 from core.access import keys, organisations
 from core.access.sealing import Sealer, new_key
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
-from core.payouts.rates import fixed
+from core.rates.model import fixed
 from core.tasks.model import Environment
 from core.tasks.types import TaskType, TaskTypes
 from hub import config_files

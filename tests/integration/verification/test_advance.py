@@ -13,8 +13,8 @@ from core.ledger import accounts
 from core.ledger.tables import LedgerAccount
 from core.outbox import rows
 from core.outbox.tables import OutboxRow
-from core.payouts.rates import Rate
 from core.payouts.tables import Payout
+from core.rates.model import Rate
 from core.routing.actions import submission_of
 from core.tasks.tables import Task, TaskEvent
 from core.tasks.types import Rule
