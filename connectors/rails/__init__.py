@@ -13,6 +13,7 @@ from connectors.rails.lnbits import LnbitsRail
 from connectors.rails.lnd import LndRail
 from connectors.rails.phoenixd import PhoenixdRail
 from connectors.rails.sandbox import SandboxRail
+from connectors.rails.strike import StrikeRail
 from core.payouts.rail import Rail
 
 
@@ -31,4 +32,5 @@ RAILS: dict[str, Callable[[RailConfig], Rail]] = {
     "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
     "phoenixd": lambda config: PhoenixdRail.from_options(config.options),
     "lnbits": lambda config: LnbitsRail.from_options(config.options),
+    "strike": lambda config: StrikeRail.from_options(config.options),
 }

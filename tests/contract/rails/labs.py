@@ -15,6 +15,7 @@ from connectors.rails.sandbox_wallets import SandboxWallets
 from core import clock
 from core.payouts.rail import Invoice, Rail
 from tests.contract.rails.labs_nodes import ClnLab, LndLab
+from tests.contract.rails.labs_strike import StrikeLab
 from tests.contract.rails.labs_wallets import LnbitsLab, PhoenixdLab
 
 
@@ -100,7 +101,8 @@ LABS: dict[str, Callable[[Path], Lab]] = {
     "cln": ClnLab,
     "phoenixd": PhoenixdLab,
     "lnbits": LnbitsLab,
+    "strike": StrikeLab,
 }
 
 # Rails that never send a hash again once it has failed there: their FAILED is for good.
-FAILED_FOR_EVER = frozenset({"phoenixd", "lnbits"})
+FAILED_FOR_EVER = frozenset({"phoenixd", "lnbits", "strike"})

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from connectors.rails import RAILS
-from core.payouts.rail import Invoice, Outcome, PaymentResult
+from core.errors import Rejected, Retryable
+from core.payouts.rail import Invoice, Outcome, PaymentResult, Quoting
 from tests.contract.rails.labs import FAILED_FOR_EVER, LABS, Lab
 from tests.wait import wait_until
 
@@ -39,6 +40,15 @@ def assert_settled(lab: Lab, invoice: Invoice, result: PaymentResult | None) -> 
 
 
 async def pay(lab: Lab, invoice: Invoice) -> PaymentResult:
+    """A rail that quotes is asked first, and what it will not quote is never paid, as `core/payouts/prepare.py` has it."""
+    if isinstance(lab.rail, Quoting):
+        try:
+            quote = await lab.rail.quote(invoice, max_fee_msat=FEE)
+        except Rejected as error:
+            return PaymentResult(outcome=Outcome.FAILED, reason=error.message)
+        except Retryable as error:
+            return PaymentResult(outcome=Outcome.UNKNOWN, reason=error.message)
+        invoice = msgspec.structs.replace(invoice, reference=quote.reference)
     return await lab.rail.pay(invoice, max_fee_msat=FEE)
 
 
