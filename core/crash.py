@@ -38,6 +38,12 @@ POINTS: tuple[str, ...] = tuple(
     f"{name}:{side}" for name in TRANSACTIONS + CALLS for side in ("before", "after")
 )
 
+# Passed by a payout alone, some only after a doubt; the matrix of `tests/chaos` runs over them.
+PAYOUT_CALLS: tuple[str, ...] = ("rail.resolve", "rail.look_up")
+PAYOUT_POINTS: tuple[str, ...] = tuple(
+    f"{name}:{side}" for name in PAYOUT_CALLS for side in ("before", "after")
+)
+
 _wanted = os.environ.get("HUB_CRASH_AT", "")
 _name, _, _count = _wanted.rpartition(":") if _wanted.count(":") == 2 else (_wanted, "", "1")
 _left = int(_count or "1") if _wanted else 0

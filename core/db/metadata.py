@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from core.access import tables as access
 from core.audit import tables as audit
+from core.bank import tables as bank
 from core.billing import tables as billing
 from core.callbacks import tables as callbacks
 from core.db.base import Base
 from core.intake import tables as intake
 from core.ledger import tables as ledger
 from core.outbox import tables as outbox
-from core.payouts import bank_tables, control_tables
 from core.payouts import tables as payouts
 from core.rates import tables as rates
 from core.repairs import tables as repairs
@@ -23,10 +23,9 @@ from core.workers import tables as workers
 TABLES = (
     access,
     audit,
-    bank_tables,
+    bank,
     billing,
     callbacks,
-    control_tables,
     intake,
     ledger,
     outbox,

@@ -112,7 +112,8 @@ RULES: dict[str, str] = {
     "payable": _agree(
         f"""SELECT worker_id || ':payable' AS subject, amount_msat AS number FROM payouts
             WHERE state IN ({_words(OWED | IN_CLEARING)})
-            UNION ALL SELECT worker_id || ':payable', remainder_msat FROM payouts WHERE state IN ({_words(PAID)})""",  # noqa: S608 - our own text
+            UNION ALL SELECT worker_id || ':payable', remainder_msat FROM payouts
+            WHERE state IN ({_words(PAID | {PayoutState.REVERSED})})""",  # noqa: S608 - our own text
         _balances("payable"),
     ),
     "rail": _agree(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from enum import StrEnum
 
-from core import clock
+from core import clock, crash
 from core.db.unit_of_work import Transaction, UnitOfWork, refuse_open_transaction
 from core.outbox import rows
 from core.outbox.rows import Lease
@@ -61,7 +61,9 @@ async def look(work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail], limits
     rail = rail_of(rails, asked)
     if checks >= ALARM_AFTER:
         log.error("payout %s is in doubt after %d look-ups: %s", case.payout.id, checks, asked.error)
+    crash.reach("rail.look_up:before")
     found = await _ask(rail, asked)
+    crash.reach("rail.look_up:after")
     begun = clock.monotonic()
     async with work.fenced(lease, "payouts.record") as tx:
         case = await load(tx.session, lease.subject, lock=True)

@@ -12,7 +12,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core import clock, ids
+from core import clock, crash, ids
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured, Rejected, Retryable
@@ -73,7 +73,9 @@ async def prepare(
         _hold(limits, before.payout, await sent_lately(session, before.payout, clock.now_ms()))
     failed = before.attempt.number if before.attempt else 0
     rail = choose_rail(rails, before.payout.environment, failed)
+    crash.reach("rail.resolve:before")
     resolved = await resolve(before.payout, worker, rail, addresses)
+    crash.reach("rail.resolve:after")
     if resolved is None:
         log.info("payout %s waits for an address of worker %s", before.payout.id, worker.id)
         return False

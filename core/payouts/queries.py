@@ -25,7 +25,7 @@ WORDS: dict[PayoutState, str] = {
     PayoutState.UNKNOWN: "on its way",
     PayoutState.SETTLED: "paid",
     PayoutState.FAILED: "not delivered, still yours",
-    PayoutState.REVERSED: "taken back by the bank, still yours",
+    PayoutState.REVERSED: "taken back by the bank, owed again",
 }
 NO_ADDRESS = "waits for your payout address"
 

@@ -8,7 +8,7 @@ import logging
 import msgspec
 from sqlalchemy import update
 
-from core import clock
+from core import clock, ids
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
 from core.ledger.check import is_proof
@@ -139,14 +139,31 @@ async def _settle(tx: Transaction, case: Case, result: PaymentResult) -> None:
 
 
 async def reverse(tx: Transaction, case: Case, reason: str) -> None:
-    """A bank took a settled payment back: it is owed again, and waits for other details or an operator. Does nothing
-    unless the payout is settled."""
+    """A bank took a settled payment back: a new payout of the same amount takes its place, which waits for other bank
+    details or an operator. Does nothing unless the payout is settled."""
+    payout = case.payout
     if case.state is not PayoutState.SETTLED:
         return
-    log.error("payout %s was taken back: %s", case.payout.id, reason)
+    log.error("payout %s was taken back: %s", payout.id, reason)
     await move_both(tx, case, PayoutState.REVERSED, error=reason)
-    case.payout.remainder_msat = 0  # the whole amount is owed again
-    await post(tx, [taken_back(case.payout, case.sent)])
+    values = {column.key: getattr(payout, column.key) for column in Payout.__table__.columns}
+    again = Payout(
+        **values
+        | {
+            "id": ids.new("pay"),
+            "reason": f"{payout.reason}:again",
+            "state": str(PayoutState.FAILED),
+            "amount_msat": case.sent.amount_msat,  # what whole cents left over stays with the former payout
+            "remainder_msat": 0,
+            "spread_msat": 0,
+            "invoice": None,
+            "rail": None,
+            "settled_at": None,
+            "created_at": clock.from_ms(await tx.now_ms()),
+        }
+    )
+    tx.session.add(again)
+    await post(tx, [taken_back(payout, case.sent)])
 
 
 async def _tell_task(tx: Transaction, payout: Payout, rail: str) -> None:

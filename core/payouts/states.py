@@ -6,25 +6,19 @@ from enum import StrEnum
 
 
 class PayoutState(StrEnum):
-    EARNED = (
-        "earned"  # verified, in dollars; waits for an exchange rate, its money still reserved for the task
-    )
+    EARNED = "earned"  # verified, in dollars; waits for an exchange rate, still reserved for its task
     RESERVED = "reserved"  # owed to the worker, amount and rate fixed; waits for an invoice or an address
     READY = "ready"  # rail, invoice, payment hash, amount and fee limit are committed
     SENDING = "sending"  # the bytes may have left
     UNKNOWN = "unknown"  # we cannot tell; only a look-up clears it. The worker reads "on its way"
     SETTLED = "settled"  # paid, with the preimage as proof
     FAILED = "failed"  # every attempt failed for good; still owed, an operator or a new address goes on
-    REVERSED = "reversed"  # a bank took it back; owed again, new bank details or an operator go on
+    REVERSED = "reversed"  # a bank took it back; a new payout of the same amount is owed in its place
 
 
 # Where the money of a payout lies in the ledger.
-OWED = frozenset(
-    {PayoutState.RESERVED, PayoutState.FAILED, PayoutState.REVERSED}
-)  # in the worker's payable account
-IN_CLEARING = frozenset(
-    {PayoutState.READY, PayoutState.SENDING, PayoutState.UNKNOWN}
-)  # there too, held for clearing
+OWED = frozenset({PayoutState.RESERVED, PayoutState.FAILED})  # in the worker's payable account
+IN_CLEARING = frozenset({PayoutState.READY, PayoutState.SENDING, PayoutState.UNKNOWN})  # there, but held
 PAID = frozenset({PayoutState.SETTLED})  # in the rail's account
 
 TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
@@ -36,7 +30,7 @@ TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
     PayoutState.UNKNOWN: frozenset({PayoutState.SETTLED, PayoutState.FAILED, PayoutState.SENDING}),
     PayoutState.FAILED: frozenset({PayoutState.RESERVED}),
     PayoutState.SETTLED: frozenset({PayoutState.REVERSED}),
-    PayoutState.REVERSED: frozenset({PayoutState.RESERVED}),
+    PayoutState.REVERSED: frozenset(),
 }
 
 # One attempt has the same words without `earned` and `reserved`, and its failure is its end: a new attempt is a new row.
@@ -45,5 +39,4 @@ ATTEMPT_TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
     PayoutState.EARNED: frozenset(),
     PayoutState.RESERVED: frozenset(),
     PayoutState.FAILED: frozenset(),
-    PayoutState.REVERSED: frozenset(),
 }

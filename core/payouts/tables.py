@@ -1,4 +1,5 @@
-"""Payouts and their attempts. The attempt row is committed before the first byte leaves."""
+"""Payouts and their attempts, what holds payouts back, and what looks at the rails' own books found. The attempt row is
+committed before the first byte leaves."""
 
 from __future__ import annotations
 
@@ -84,3 +85,44 @@ class PayoutAttempt(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PayoutControl(Base):
+    """`subject` (`hub`, `rail:lnd`) sends nothing new while a row is here; `cause` is who put it there: operator,
+    breaker, reconciliation. `until` None: until somebody takes it away."""
+
+    __tablename__ = "payout_controls"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    cause: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Reconciliation(Base):
+    """One rail's history held against our attempts, from `since` on. `findings` is empty when they agree."""
+
+    __tablename__ = "reconciliations"
+    __table_args__ = (Index("ix_reconciliations_rail", "rail", "id"),)
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    rail: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    payments: Mapped[int] = mapped_column(Integer)
+    findings: Mapped[list[Any]] = mapped_column(JsonText)
+
+
+class ExplainedPayment(Base):
+    """A payment on a rail that is none of ours, and the operator's word for why that is right."""
+
+    __tablename__ = "explained_payments"
+
+    rail: Mapped[str] = mapped_column(Text, primary_key=True)
+    payment_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    note: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

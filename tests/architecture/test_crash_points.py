@@ -70,7 +70,7 @@ def test_every_call_to_the_outside_has_its_two_points_and_no_more() -> None:
     passed = [one for one in crash_points(SOURCE) if one.path not in COMMITTERS]
     assert not [one for one in passed if one.name is None], "write the point as a literal"
     assert {one.name for one in passed} == {
-        f"{name}:{side}" for name in crash.CALLS for side in ("before", "after")
+        f"{name}:{side}" for name in crash.CALLS + crash.PAYOUT_CALLS for side in ("before", "after")
     }
 
 

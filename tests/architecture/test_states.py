@@ -19,6 +19,7 @@ ELSEWHERE = {
     "access": "one file for each thing that has a life of its own: keys, people, organisations, sessions",
     "audit": "record.py has its only use case",
     "ledger": "post.py is the only writer, on purpose",
+    "rates": "decide.py: one decision on samples; the feed that writes it is hub/rate_feed.py",
     "outbox": "rows.py: lease, done, later, dead",
     "tasks": "creation.py and changes.py; what ends a task needs routing and is in core/routing/endings.py",
 }

@@ -195,7 +195,8 @@ def test_settled_without_proof_is_doubt(preimage: str | None, outcome: Outcome) 
 def test_every_state_has_words_and_a_place_for_its_money() -> None:
     assert set(WORDS) == set(TRANSITIONS) == set(PayoutState)
     assert {PayoutState(state) for state in (*OWED, *IN_CLEARING, *PAID)} == set(PayoutState) - {
-        PayoutState.EARNED  # still reserved for its task
+        PayoutState.EARNED,  # still reserved for its task
+        PayoutState.REVERSED,  # owed by the payout that took its place
     }
     assert not any("fail" in WORDS[state] for state in IN_CLEARING)
     assert PayoutState.READY not in TRANSITIONS[PayoutState.UNKNOWN]
