@@ -59,6 +59,8 @@ class Strike:
         self.execute_refusals: deque[tuple[int, str]] = deque()
         self.listing = "items"
         self.page_most = 100
+        self.ignores_skip = False
+        self.overcharge = Decimal(0)
         self.gives_preimages = True
         self.balances = {"USD": Decimal("1000.00"), "BTC": Decimal("0.05000000")}
         self.fees = {"USD": Decimal("0.00"), "BTC": Decimal("0.00000001")}
@@ -124,7 +126,7 @@ class Strike:
             return error(422, "LN_INVOICE_PROCESSED", "Invoice already processed.")
         assert invoice.amount_msat is not None
         currency = data["sourceCurrency"]
-        btc = Decimal(invoice.amount_msat) / MSAT_PER_BTC
+        btc = Decimal(invoice.amount_msat) / MSAT_PER_BTC + self.overcharge
         row = QuoteRow(
             id=str(uuid4()),
             invoice=data["lnInvoice"],
@@ -193,7 +195,10 @@ class Strike:
         if self.listing == "absent":
             return error(404, "NOT_FOUND", "Not found.")
         rows = [row for row in self.payments.values() if self.listing != "hidden" or row.state != "PENDING"]
-        skip, top = int(request.query["$skip"]), min(int(request.query["$top"]), self.page_most)
+        skip, top = (
+            0 if self.ignores_skip else int(request.query["$skip"]),
+            min(int(request.query["$top"]), self.page_most),
+        )
         shown = [self._in_list(row) for row in rows[::-1][skip : skip + top]]
         return web.json_response(
             shown
@@ -202,7 +207,7 @@ class Strike:
         )
 
     def _in_list(self, row: PaymentRow) -> dict[str, Any]:
-        shown = self._shown(row) | {"created": clock.iso(clock.from_ms(row.created_ms))}
+        shown: dict[str, Any] = self._shown(row) | {"created": clock.iso(clock.from_ms(row.created_ms))}
         shown["lightning"] |= {"paymentHash": row.quote.payment_hash}
         if self.listing == "nameless":
             shown["lightning"] = {"networkFee": shown["lightning"]["networkFee"]}
@@ -214,7 +219,7 @@ class Strike:
         if self.gives_preimages and row.preimage is not None:
             lightning["preImage"] = row.preimage
         ended = {} if row.state == "PENDING" else {"completed": clock.iso(clock.from_ms(row.created_ms))}
-        return {
+        shown: dict[str, Any] = {
             "paymentId": row.id,
             "state": row.state,
             "result": {"PENDING": "PENDING", "COMPLETED": "SUCCESS", "FAILED": "FAILURE"}[row.state],
@@ -222,6 +227,7 @@ class Strike:
             **_amounts(row.quote),
             "lightning": lightning,
         }
+        return shown
 
     async def _balances(self, _: web.Request) -> web.Response:
         return web.json_response(

@@ -204,7 +204,7 @@ async def test_an_invoice_that_is_not_what_was_committed_is_not_paid(
     lab: Lab, changes: dict[str, int | str]
 ) -> None:
     invoice = await lab.invoice(AMOUNT)
-    other = Invoice(**msgspec.structs.asdict(invoice) | changes)
+    other = msgspec.structs.replace(invoice, **changes)
     assert (await pay(lab, other)).outcome in (Outcome.FAILED, Outcome.UNKNOWN)
     assert await lab.received_msat() == 0
 
