@@ -1,4 +1,8 @@
-"""Money. Bitcoin is an integer of millisatoshi (msat) everywhere; fiat is a `Decimal` with a currency. No float."""
+"""Money. Bitcoin is an integer of millisatoshi (msat) everywhere; fiat is a `Decimal` with a currency. No float.
+
+Every rounding, in one place: a payout is rounded down to whole satoshis (in favour of the account that pays, as
+TigerBeetle's currency-exchange recipe has it), our fee and the spread up to whole satoshis, dollars are shown down to the
+hundredth of a cent, and a bank is paid whole cents rounded down, whose remainder stays in the worker's account."""
 
 from __future__ import annotations
 
@@ -28,9 +32,9 @@ def decimal_of(text: str) -> Decimal:
     return value
 
 
-def to_msat(amount: Decimal, currency: Currency, usd_per_btc: Decimal | None) -> int:
-    """`amount` of `currency` in msat, rounded down to whole satoshis (in favour of the account that pays,
-    as TigerBeetle's currency-exchange recipe has it). Raises ValueError when USD comes without a rate."""
+def to_msat(amount: Decimal, currency: Currency, usd_per_btc: Decimal | None, *, up: bool = False) -> int:
+    """`amount` of `currency` in msat of whole satoshis: a payout, rounded down; with `up` a fee, rounded up. Raises
+    ValueError when USD comes without a rate."""
     match currency:
         case Currency.SATS:
             sats = amount
@@ -40,7 +44,12 @@ def to_msat(amount: Decimal, currency: Currency, usd_per_btc: Decimal | None) ->
             if usd_per_btc is None or usd_per_btc <= 0:
                 raise ValueError("USD needs a rate above zero")
             sats = amount * SAT_PER_BTC / usd_per_btc
-    return int(sats.to_integral_value(ROUND_DOWN)) * MSAT_PER_SAT
+    return int(sats.to_integral_value(ROUND_CEILING if up else ROUND_DOWN)) * MSAT_PER_SAT
+
+
+def to_cents(msat: int, usd_per_btc: Decimal) -> int:
+    """The whole cents that a bank is paid for `msat`, rounded down."""
+    return int((Decimal(msat) * usd_per_btc * 100 / MSAT_PER_BTC).to_integral_value(ROUND_DOWN))
 
 
 def from_msat(msat: int, currency: Currency, usd_per_btc: Decimal | None) -> Decimal:
@@ -57,6 +66,6 @@ def from_msat(msat: int, currency: Currency, usd_per_btc: Decimal | None) -> Dec
             return (sats * usd_per_btc / SAT_PER_BTC).quantize(Decimal("0.0001"), ROUND_DOWN)
 
 
-def ceil_sat(msat: int) -> int:
-    """The next whole satoshi at or above, still in msat."""
+def ceil_sat(msat: int | Decimal) -> int:
+    """The next whole satoshi at or above, still in msat. A part of an msat counts too."""
     return int((Decimal(msat) / MSAT_PER_SAT).to_integral_value(ROUND_CEILING)) * MSAT_PER_SAT

@@ -86,10 +86,11 @@ async def task(
     status: str = "submitted",
     funded: bool = True,
     plan: Plan = PLAN,
+    spread_percent: str = "0",
     **values: Any,
 ) -> Task:
     """A task with its price at RATE; `funded` reserves it from the owner's balance."""
-    price = quote(Decimal(amount), currency, plan, RATE.usd_per_btc)
+    price = quote(Decimal(amount), currency, plan, RATE.usd_per_btc, Decimal(spread_percent))
     now = clock.now()
     row = Task(
         **{
@@ -110,6 +111,7 @@ async def task(
             "funded": funded,
             "reserved_msat": price.total_msat if funded else 0,
             "fee_msat": price.fee_msat,
+            "spread_msat": price.spread_msat,
             "payout_msat": price.payout_msat,
             "reroutes": 0,
             "answers_wanted": 1,

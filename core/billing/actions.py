@@ -43,6 +43,7 @@ async def open_accounts(
         for make in (
             accounts.clearing,
             accounts.fees,
+            accounts.spread,
             accounts.exchange,
             accounts.network_fees,
             accounts.capital,
@@ -168,9 +169,9 @@ async def fund_waiting(tx: Transaction, organisation_id: str, environment: str) 
         ),
     )
     balance_msat = held.get(accounts.prefund(organisation_id, environment).id, 0)
-    wanted = [task.payout_msat + task.fee_msat for task in waiting]
+    wanted = [task.payout_msat + task.fee_msat + task.spread_msat for task in waiting]
     chosen = [task for task, good in zip(waiting, fund(balance_msat, wanted), strict=True) if good]
-    amounts = {task.id: task.payout_msat + task.fee_msat for task in chosen}
+    amounts = {task.id: amount for task, amount in zip(waiting, wanted, strict=True)}
     await post(tx, [reserve(task.id, organisation_id, environment, amounts[task.id]) for task in chosen])
     for task in chosen:
         task.funded = True

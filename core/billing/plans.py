@@ -9,6 +9,8 @@ import msgspec
 from core.errors import Misconfigured
 from core.money import Currency, ceil_sat, to_msat
 
+NOTHING = Decimal(0)
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`fee_percent` of the payout, at least `fee_minimum_usd`; the first `free_tasks` verified tasks carry no fee."""
@@ -36,17 +38,25 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
     payout_msat: int
     fee_msat: int
+    spread_msat: int = 0
 
     @property
     def total_msat(self) -> int:
-        return self.payout_msat + self.fee_msat
+        return self.payout_msat + self.fee_msat + self.spread_msat
 
 
-def quote(amount: Decimal, currency: Currency, plan: Plan, usd_per_btc: Decimal) -> Quote:
+def quote(
+    amount: Decimal,
+    currency: Currency,
+    plan: Plan,
+    usd_per_btc: Decimal,
+    spread_percent: Decimal = NOTHING,
+) -> Quote:
     """The payout rounded down to whole satoshis, the fee up: percent of the payout, at least the minimum.
     The fee is reserved for a free task too and given back when it is verified, because which tasks are free is
-    known only then."""
+    known only then. A payout in dollars costs `spread_percent` of it besides, rounded up: see `spread.py`."""
     payout_msat = to_msat(amount, currency, usd_per_btc)
-    percent_msat = ceil_sat(int(payout_msat * plan.fee_percent / 100))
-    minimum_msat = to_msat(plan.fee_minimum_usd, Currency.USD, usd_per_btc)
-    return Quote(payout_msat=payout_msat, fee_msat=max(percent_msat, minimum_msat))
+    percent_msat = ceil_sat(payout_msat * plan.fee_percent / 100)
+    minimum_msat = to_msat(plan.fee_minimum_usd, Currency.USD, usd_per_btc, up=True)
+    spread_msat = ceil_sat(payout_msat * spread_percent / 100) if currency is Currency.USD else 0
+    return Quote(payout_msat=payout_msat, fee_msat=max(percent_msat, minimum_msat), spread_msat=spread_msat)

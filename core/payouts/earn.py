@@ -1,4 +1,5 @@
-"""What a worker has earned becomes a debt of ours and a payout, in the transaction of `verified`."""
+"""What a worker has earned becomes a debt of ours and a payout, in the transaction of `verified`. Dollars without a rate
+wait as EARNED, their money still reserved for the task; `convert.py` goes on when there is a rate."""
 
 from __future__ import annotations
 
@@ -6,15 +7,17 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from core import clock, ids
+from core.billing import spread
 from core.billing.actions import charge, lock_reservation, set_reserved
 from core.billing.plans import Plan
+from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
-from core.errors import Conflict, Retryable
+from core.errors import Conflict
 from core.ledger import accounts
 from core.ledger.accounts import Account
 from core.ledger.post import Transfer, balances, post
-from core.money import Currency, to_msat
-from core.payouts.states import PayoutState
+from core.money import MSAT_PER_SAT, Currency, to_msat
+from core.payouts.states import TRANSITIONS, PayoutState
 from core.payouts.tables import Payout
 from core.rates.model import Rate
 from core.tasks.tables import Task
@@ -47,38 +50,99 @@ async def earn(tx: Transaction, task: Task, worker_id: str, plan: Plan, rate: Ra
     satoshis and bitcoin stay what they are. Charges the organisation as well (see `billing.charge`): afterwards nothing
     is reserved for the task. Emits `payout.reserved`. None when the task pays nothing.
 
-    Raises Conflict when the worker has been paid for this task, Retryable for dollars without a rate."""
-    currency = Currency(task.payout_currency)
-    if rate is None and currency is Currency.USD:
-        raise Retryable("no_rate", "There is no rate to turn dollars into satoshis")
-    payout_msat = to_msat(task.payout_amount, currency, rate.usd_per_btc if rate else None)
+    Dollars without a rate are EARNED and nothing else: all stays reserved. Emits `payout.earned`.
+    Raises Conflict when the worker has been paid for this task."""
+    if task.payout_amount <= 0:
+        await _charge(tx, task, worker_id, plan, 0)
+        return None
+    if rate is None and task.payout_currency == Currency.USD:
+        payout = await _write(tx, task, worker_id, PayoutState.EARNED)
+        tx.emit("payout.earned", payout.id, queue="money")
+        return payout
+    payout_msat = _worth(task, rate)
+    spread_msat = await _charge(tx, task, worker_id, plan, payout_msat)
+    payout = await _write(
+        tx, task, worker_id, PayoutState.RESERVED, rate=rate, payout_msat=payout_msat, spread_msat=spread_msat
+    )
+    await _owe(tx, task, payout)
+    return payout
+
+
+async def convert_earned(tx: Transaction, task: Task, payout: Payout, plan: Plan, rate: Rate) -> None:
+    """EARNED -> RESERVED: what `earn` does when a rate is at hand, for a payout that waited for one. Raises Conflict
+    when the payout is not EARNED any more."""
+    payout_msat = _worth(task, rate)
+    spread_msat = await _charge(tx, task, payout.worker_id, plan, payout_msat)
+    await move(
+        tx,
+        payout,
+        PayoutState.RESERVED,
+        table=TRANSITIONS,
+        amount_msat=payout_msat,
+        spread_msat=spread_msat,
+        usd_per_btc=rate.usd_per_btc,
+        rate_source=rate.source,
+        rate_at=clock.from_ms(rate.at_ms),
+        rate_samples=_samples(rate),
+    )
+    await _owe(tx, task, payout)
+
+
+def _worth(task: Task, rate: Rate | None) -> int:
+    """In msat; at least a satoshi, since creation refuses less and only the rate can have made it so."""
+    worth_msat = to_msat(
+        task.payout_amount, Currency(task.payout_currency), rate.usd_per_btc if rate else None
+    )
+    return max(worth_msat, MSAT_PER_SAT)
+
+
+async def _charge(tx: Transaction, task: Task, worker_id: str, plan: Plan, payout_msat: int) -> int:
+    """Takes spread and fee from the reservation. Gives the spread in msat."""
     await lock_reservation(tx, task)
+    # All at once and in order, before the postings take them piece by piece.
+    touched = (
+        accounts.prefund(task.organisation_id, task.environment),
+        accounts.reserved(task.organisation_id, task.environment),
+        accounts.exchange(task.environment),
+        accounts.fees(task.environment),
+        accounts.spread(task.environment),
+        accounts.payable(worker_id),
+    )
+    await balances(tx, sorted(account.id for account in touched))
+    spread_msat = await spread.take(tx, task, payout_msat)
+    await charge(tx, task, plan, payout_msat)
+    return spread_msat
+
+
+async def _owe(tx: Transaction, task: Task, payout: Payout) -> None:
+    """The payout becomes a debt to its worker, paid by whom `cover` says."""
     prefund = accounts.prefund(task.organisation_id, task.environment)
     reserved = accounts.reserved(task.organisation_id, task.environment)
-    exchange, fees = accounts.exchange(task.environment), accounts.fees(task.environment)
-    payable = accounts.payable(worker_id)
-    # All at once and in order, before the two postings below take them piece by piece.
-    await balances(tx, sorted(account.id for account in (prefund, reserved, exchange, fees, payable)))
-    await charge(tx, task, plan, payout_msat)
-    if payout_msat == 0:
-        return None
+    payable = accounts.payable(payout.worker_id)
     held = await balances(tx, [prefund.id])
-    shares = cover(payout_msat, reserved_msat=task.reserved_msat, prefund_msat=held.get(prefund.id, 0))
-    payout = await _write(tx, task, worker_id, payout_msat, rate)
+    shares = cover(payout.amount_msat, reserved_msat=task.reserved_msat, prefund_msat=held.get(prefund.id, 0))
     await post(
         tx,
         [
             _earned(payout, "", reserved, payable, shares.reserved_msat),
             _earned(payout, ":balance", prefund, payable, shares.prefund_msat),
-            _earned(payout, ":exchange", exchange, payable, shares.exchange_msat),
+            _earned(payout, ":exchange", accounts.exchange(task.environment), payable, shares.exchange_msat),
         ],
     )
     await set_reserved(tx, task, task.reserved_msat - shares.reserved_msat)
     tx.emit("payout.reserved", payout.id, queue="money")
-    return payout
 
 
-async def _write(tx: Transaction, task: Task, worker_id: str, payout_msat: int, rate: Rate | None) -> Payout:
+async def _write(
+    tx: Transaction,
+    task: Task,
+    worker_id: str,
+    state: PayoutState,
+    *,
+    rate: Rate | None = None,
+    payout_msat: int = 0,
+    spread_msat: int = 0,
+) -> Payout:
     task_id = task.id  # a failed flush takes the loaded task away
     payout = Payout(
         id=ids.new("pay"),
@@ -87,13 +151,15 @@ async def _write(tx: Transaction, task: Task, worker_id: str, payout_msat: int, 
         organisation_id=task.organisation_id,
         environment=task.environment,
         reason=ANSWER,
-        state=str(PayoutState.RESERVED),
+        state=str(state),
         amount=task.payout_amount,
         currency=task.payout_currency,
         amount_msat=payout_msat,
+        spread_msat=spread_msat,
         usd_per_btc=rate.usd_per_btc if rate else None,
         rate_source=rate.source if rate else None,
         rate_at=clock.from_ms(rate.at_ms) if rate else None,
+        rate_samples=_samples(rate) if rate else None,
         created_at=clock.from_ms(await tx.now_ms()),
     )
     tx.session.add(payout)
@@ -102,6 +168,10 @@ async def _write(tx: Transaction, task: Task, worker_id: str, payout_msat: int, 
     except IntegrityError as error:
         raise Conflict("already_earned", "The worker has a payout for this task", task=task_id) from error
     return payout
+
+
+def _samples(rate: Rate) -> list[dict[str, object]] | None:
+    return msgspec.to_builtins(rate.samples) if rate.samples else None
 
 
 def _earned(payout: Payout, part: str, debit: Account, credit: Account, amount_msat: int) -> Transfer:

@@ -3,6 +3,7 @@ Called through a group commit by the API, and directly by the intake of connecto
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from sqlalchemy import select
 
 from core import clock, ids
 from core.billing.actions import others_wait
-from core.billing.plans import Plan, Quote, quote
+from core.billing.plans import NOTHING, Plan, Quote, quote
 from core.billing.reserve import fund
 from core.db.base import to_json
 from core.db.hot import (
@@ -61,9 +62,11 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
-def prepare(new: NewTask, kind: TaskType, plan: Plan, usd_per_btc: Any) -> Prepared:
+def prepare(
+    new: NewTask, kind: TaskType, plan: Plan, usd_per_btc: Decimal, spread_percent: Decimal = NOTHING
+) -> Prepared:
     """Price the task under the plan at this rate. Raises Invalid for a payout that cannot be paid."""
-    price = quote(new.amount, Currency(new.currency), plan, usd_per_btc)
+    price = quote(new.amount, Currency(new.currency), plan, usd_per_btc, spread_percent)
     if price.payout_msat == 0 and new.amount > 0:
         raise Invalid(
             "payout_too_small",
@@ -293,6 +296,7 @@ def _row(item: Prepared, funded: bool, now: int) -> tuple[Any, ...]:
         funded,
         item.quote.total_msat if funded else 0,
         item.quote.fee_msat,
+        item.quote.spread_msat,
         item.quote.payout_msat,
         0,
         1,

@@ -17,7 +17,6 @@ from core.billing.plans import Plans
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import NotFound, Retryable
-from core.money import Currency
 from core.outbox.rows import Lease
 from core.payouts.earn import earn
 from core.rates.model import Rate
@@ -60,11 +59,10 @@ async def advance(
     work: UnitOfWork, lease: Lease, types: TaskTypes, plans: Plans, rate_of: Callable[[], Rate]
 ) -> RunState:
     """Run the stages that are left and do what they say. `rate_of` is asked only when somebody is to be paid, outside
-    of any transaction; when it raises Retryable and dollars are to be paid, the job comes again. Gives the run's
-    state."""
+    of any transaction; when it raises Retryable, a payout in dollars is earned and waits. Gives the run's state."""
     async with work.fenced(lease, "verification.advance") as tx:
         case = await _case(tx, lease.subject, types)
-        outcome, currency = await _judge(tx, case), case.task.payout_currency
+        outcome = await _judge(tx, case)
     match outcome:
         case None:
             async with work.finishing(lease, "verification.lapse") as tx:
@@ -74,7 +72,7 @@ async def advance(
                 case = await _case(tx, lease.subject, types)
                 return await _refuse(tx, case, outcome) if case.open else await _lapse(tx, case.run)
         case Passed():
-            rate = _rate(currency, rate_of)
+            rate = _rate(rate_of)
             async with work.finishing(lease, "tasks.verify") as tx:
                 case = await _case(tx, lease.subject, types)
                 return await _verify(tx, case, plans, rate) if case.open else await _lapse(tx, case.run)
@@ -135,13 +133,11 @@ async def _judge(tx: Transaction, case: Case) -> Passed | Failed | None:
     return step
 
 
-def _rate(currency: str, rate_of: Callable[[], Rate]) -> Rate | None:
-    """Only dollars need a rate; a payout in bitcoin does not wait for one."""
+def _rate(rate_of: Callable[[], Rate]) -> Rate | None:
+    """None while there is no rate: `verified` does not wait for one, the payout does if it is in dollars."""
     try:
         return rate_of()
     except Retryable:
-        if currency == Currency.USD:
-            raise
         return None
 
 

@@ -11,6 +11,7 @@ from core.callbacks import actions as callbacks
 from core.intake import process as intake
 from core.outbox.rows import Lease
 from core.payouts import actions as payouts
+from core.payouts.convert import convert
 from core.payouts.limits import PayoutLimits
 from core.replies import actions as replies
 from core.replies import compose as composing
@@ -57,6 +58,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
+        "payout.earned": lambda lease: convert(s.work, lease, s.plans, s.rate),
         "payout.reserved": lambda lease: payouts.pay(s.work, lease, s.rails, s.addresses, limits),
         "payout.check": lambda lease: payouts.check(s.work, lease, s.rails, limits),
         "billing.credited": local(

@@ -180,23 +180,22 @@ async def leased(hub: Hub, topic: str) -> rows.Lease:
     raise AssertionError(f"no {topic} is due")
 
 
-async def test_without_a_rate_dollars_wait_and_go_on_where_they_stopped(work: UnitOfWork) -> None:
+async def test_without_a_rate_dollars_are_earned_and_wait_for_one(work: UnitOfWork) -> None:
     hub, _, task_id = await seeded(work, payout_currency="USD", payout_amount=Decimal("0.50"))
     await hub.answer(task_id, GOOD)
     lease = await leased(hub, "submission.received")
 
     def no_rate() -> Rate:
-        raise Retryable("stale_rate", "too old")
+        raise Retryable("no_rate", "too old")
 
-    with pytest.raises(Retryable):
-        await actions.advance(work, lease, hub.types, PLANS, no_rate)
-    assert (await hub.task(task_id)).status == "submitted"
-    rate = Rate(usd_per_btc=Decimal(50_000), source="test", at_ms=0)
-    assert await actions.advance(work, lease, hub.types, PLANS, lambda: rate) is RunState.PASSED
+    assert await actions.advance(work, lease, hub.types, PLANS, no_rate) is RunState.PASSED
     async with work.read() as session:
-        assert len((await session.scalars(select(VerdictRow))).all()) == 2
         [payout] = await session.scalars(select(Payout))
-    assert (payout.amount_msat, payout.usd_per_btc) == (1_000_000, Decimal(50_000))
+        assert (payout.state, payout.amount_msat, payout.usd_per_btc) == ("earned", 0, None)
+        assert (await session.get_one(Task, task_id)).status == "verified"
+        assert len((await session.scalars(select(VerdictRow))).all()) == 2
+        waiting = select(OutboxRow.subject).where(OutboxRow.topic == "payout.earned")
+        assert list(await session.scalars(waiting)) == [payout.id]
 
 
 async def test_a_repeated_job_changes_nothing(work: UnitOfWork) -> None:
