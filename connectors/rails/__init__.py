@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from connectors.rails.cln import ClnRail
+from connectors.rails.electrum import ElectrumRail
 from connectors.rails.lnbits import LnbitsRail
 from connectors.rails.lnd import LndRail
 from connectors.rails.phoenixd import PhoenixdRail
 from connectors.rails.sandbox import SandboxRail
 from connectors.rails.strike import StrikeRail
+from connectors.rails.strike_bank import StrikeBankRail
 from core.payouts.rail import Rail
 
 
@@ -28,9 +30,11 @@ class RailConfig(msgspec.Struct, frozen=True, kw_only=True):
 # Name -> builder; a builder raises Misconfigured for options that it cannot use.
 RAILS: dict[str, Callable[[RailConfig], Rail]] = {
     "cln": lambda config: ClnRail.from_options(config.options),
+    "electrum": lambda config: ElectrumRail.from_options(config.options),
     "lnd": lambda config: LndRail.from_options(config.options),
     "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
     "phoenixd": lambda config: PhoenixdRail.from_options(config.options),
     "lnbits": lambda config: LnbitsRail.from_options(config.options),
     "strike": lambda config: StrikeRail.from_options(config.options),
+    "strike_bank": lambda config: StrikeBankRail.from_options(config.options),
 }

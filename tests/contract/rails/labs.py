@@ -14,6 +14,7 @@ from connectors.rails.sandbox_controls import SandboxControls
 from connectors.rails.sandbox_wallets import SandboxWallets
 from core import clock
 from core.payouts.rail import Invoice, Rail
+from tests.contract.rails.labs_electrum import ElectrumLab
 from tests.contract.rails.labs_nodes import ClnLab, LndLab
 from tests.contract.rails.labs_strike import StrikeLab
 from tests.contract.rails.labs_wallets import LnbitsLab, PhoenixdLab
@@ -99,10 +100,14 @@ LABS: dict[str, Callable[[Path], Lab]] = {
     "sandbox": SandboxLab,
     "lnd": LndLab,
     "cln": ClnLab,
+    "electrum": ElectrumLab,
     "phoenixd": PhoenixdLab,
     "lnbits": LnbitsLab,
     "strike": StrikeLab,
 }
+
+# Rails that pay banks deal in no invoices, and have a suite of their own: `test_strike_bank.py`.
+BANK_RAILS = frozenset({"strike_bank"})
 
 # Rails that never send a hash again once it has failed there: their FAILED is for good.
 FAILED_FOR_EVER = frozenset({"phoenixd", "lnbits", "strike"})
