@@ -26,6 +26,8 @@ from connectors.rails.lnbits import LnbitsOptions
 from connectors.rails.lnd import LndOptions
 from connectors.rails.phoenixd import PhoenixdOptions
 from connectors.rails.sandbox import SandboxOptions
+from connectors.rails.strike import StrikeOptions
+from connectors.rails.strike_bank import StrikeBankOptions
 from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
 from core.routing.model import Policy
@@ -64,6 +66,8 @@ FORMS = (
     Form(file="hub.yaml, `rails.options.lnbits`", struct=LnbitsOptions),
     Form(file="hub.yaml, `rails.options.lnd`", struct=LndOptions),
     Form(file="hub.yaml, `rails.options.cln`", struct=ClnOptions),
+    Form(file="hub.yaml, `rails.options.strike`", struct=StrikeOptions),
+    Form(file="hub.yaml, `rails.options.strike_bank`", struct=StrikeBankOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),

@@ -84,6 +84,23 @@ MEANINGS: dict[str, str] = {
     "ClnOptions.retry_seconds": "seconds that the node may go on trying (`retry_for`)",
     "ClnOptions.answer_timeout": "seconds that `pay` waits for the end of a payment before it is looked up",
     "ClnOptions.max_delay": "most blocks for which a payee may hold a payment (`maxdelay`)",
+    "StrikeOptions.api_key": "an API key of the account that pays, with the scopes in connectors/rails/README.md",
+    "StrikeOptions.url": "where Strike's API is; its sandbox has another address",
+    "StrikeOptions.network": "the chain of its invoices, as an invoice writes it after `ln`; other than `bc` for a sandbox",
+    "StrikeOptions.source_currency": "the balance that pays",
+    "StrikeOptions.answer_timeout": "seconds that `pay` waits for Strike's answer before the payment is in doubt",
+    "StrikeOptions.requests_per_10_minutes": "most requests of each process; Strike shuts out at 1,000 in all, its sandbox at 350",
+    "StrikeOptions.payment_list_complete": (
+        "true when you have seen `GET /v1/payments` show every payment at once: only then is an absence there believed"
+    ),
+    "StrikeOptions.webhook_secrets": "what Strike signs its events with; without it `/webhooks/rails/strike` is not there",
+    "StrikeBankOptions.api_key": "an API key of the account that pays, with the scopes in connectors/rails/README.md",
+    "StrikeBankOptions.url": "where Strike's API is; its sandbox has another address",
+    "StrikeBankOptions.sandbox": "true when the account is one of Strike's sandbox: play money",
+    "StrikeBankOptions.originator_id": "an approved payout originator; empty when the owner of the account is the sender",
+    "StrikeBankOptions.statement": "what the payee reads on the bank statement; at most ten letters, digits and spaces",
+    "StrikeBankOptions.answer_timeout": "seconds that `pay` waits for Strike's answer before the payout is in doubt",
+    "StrikeBankOptions.requests_per_10_minutes": "most requests of each process; Strike shuts out at 1,000 in all, its sandbox at 350",
     # plans.yaml
     "PlansFile.plans": "every plan that an organisation may be on",
     "Plan.name": "what `hub organisations create --plan` takes",
