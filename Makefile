@@ -45,8 +45,9 @@ test: install lint browser peers ## Every check: lint, types, layers, all tests 
 chaos: install ## The slow ring: kills every process at every named point, and every write into a ticket, on both databases
 	$(RUN) -m "chaos" tests
 
-lightning: install ## A slow ring: a real LNbits server (in a venv of its own) pays through our rail
+lightning: install ## A slow ring: a real LNbits server and two real Lightning nodes (Electrum) pay through our rails
 	./tests/lightning/install_lnbits.sh
+	./hub/demo/lightning/install.sh
 	$(RUN) -m "lightning" tests
 
 test-fast: install ## Unit, property and contract tests

@@ -1,5 +1,5 @@
 """What every rail over a Lightning node checks itself: the invoice before it is sent, the proof before it is believed.
-Pure; used by `lnd*.py` and `cln*.py`."""
+Pure; used by `lnd*.py`, `cln*.py` and `electrum*.py`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Calls to the operator's own Lightning node: pinned certificate, credential in a header, bounded answers, each request
-sent once. Used by `lnd.py` and `cln.py`. Whatever goes wrong is one NodeTrouble: none of it says whether a payment left,
-so both rails answer UNKNOWN to all of it."""
+sent once. Used by `lnd.py`, `cln.py` and `electrum_rpc.py`. Whatever goes wrong is one NodeTrouble: none of it says whether a
+payment left, so these rails answer UNKNOWN to all of it."""
 
 from __future__ import annotations
 
@@ -72,15 +72,17 @@ class NodeHttp:
         body: Mapping[str, object] | None = None,
         *,
         timeout: float,
+        limit: int = MAX_LINE,
     ) -> NodeAnswer:
-        """One request and its whole answer, within `timeout` seconds. Raises NodeTrouble."""
-        answer = NodeAnswer(status=0, body=b"")
+        """One request and its whole answer, of `limit` bytes at most, within `timeout` seconds. Raises NodeTrouble."""
+        status, whole = 0, bytearray()
         async with contextlib.aclosing(self._chunks(session, method, path, body, timeout)) as chunks:
-            async for status, chunk in chunks:
-                answer = NodeAnswer(status=status, body=answer.body + chunk)
-                if len(answer.body) > MAX_LINE:
-                    raise NodeTrouble(f"its answer is longer than {MAX_LINE} bytes")
-        return answer
+            async for said_status, chunk in chunks:
+                status = said_status
+                whole += chunk
+                if len(whole) > limit:
+                    raise NodeTrouble(f"its answer is longer than {limit} bytes")
+        return NodeAnswer(status=status, body=bytes(whole))
 
     async def lines(
         self,

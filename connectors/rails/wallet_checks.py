@@ -33,7 +33,8 @@ async def look_first(rail: Rail, invoice: Invoice) -> PaymentResult | None:
 
 
 def too_late(begun: float) -> PaymentResult | None:
-    """What `pay` answers without sending when it began too long ago (monotonic seconds); None when it may send."""
+    """What `pay` answers without sending when it began too long ago (monotonic seconds); None when it may send. The rail
+    `electrum` asks this too."""
     if clock.monotonic() - begun > SEND_WITHIN_S:
         return unknown("nothing was sent: this process slept before it could")
     return None

@@ -1,5 +1,5 @@
 """A Lightning node's HTTPS side for tests: threads, a throw-away certificate, and answers that break in every way that a
-line can break. `lnd.py` and `cln.py` in this folder put their paths and books behind it."""
+line can break. `lnd.py`, `cln.py` and `electrum.py` in this folder put their paths and books behind it."""
 
 from __future__ import annotations
 
@@ -167,7 +167,8 @@ def _handler_of(node: TlsNode) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            credential = self.headers.get("Grpc-Metadata-macaroon") or self.headers.get("Rune") or ""
+            headers = ("Grpc-Metadata-macaroon", "Rune", "Authorization")
+            credential = next((self.headers[name] for name in headers if name in self.headers), "")
             request = Request(self.command, self.path, msgspec.json.decode(raw) if raw else {}, credential)
             node.requests.append(request)
             fault = node.next_fault(request)

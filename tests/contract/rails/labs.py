@@ -110,4 +110,4 @@ LABS: dict[str, Callable[[Path], Lab]] = {
 BANK_RAILS = frozenset({"strike_bank"})
 
 # Rails that never send a hash again once it has failed there: their FAILED is for good.
-FAILED_FOR_EVER = frozenset({"phoenixd", "lnbits", "strike"})
+FAILED_FOR_EVER = frozenset({"electrum", "phoenixd", "lnbits", "strike"})

@@ -11,22 +11,23 @@ from connectors.rails.lnd import LndRail
 from core import clock
 from core.payouts.rail import Invoice, Rail
 from tests.fakes.cln import FakeCln
+from tests.fakes.electrum import FakeElectrum
 from tests.fakes.lnd import FakeLnd
 from tests.fakes.payee import Verdict
 from tests.fakes.tls_node import CREDENTIAL, Fault
 
 
-class _NodeLab:
-    """What both have in common. `options` is all that a restarted hub knows."""
+class NodeLab:
+    """What they have in common. `options` is all that a restarted hub knows."""
 
-    node: FakeLnd | FakeCln
+    node: FakeLnd | FakeCln | FakeElectrum
     rail: Rail
 
     def __init__(self, data_dir: Path):
         self.data_dir = data_dir
         self.options: dict[str, object] = {}
 
-    def start(self, node: FakeLnd | FakeCln, credential: str) -> Self:
+    def start(self, node: FakeLnd | FakeCln | FakeElectrum, credential: str) -> Self:
         secret = self.data_dir / "credential"
         secret.write_text(CREDENTIAL + "\n")
         self.node = node
@@ -89,7 +90,7 @@ class _NodeLab:
         )
 
 
-class LndLab(_NodeLab):
+class LndLab(NodeLab):
     node: FakeLnd
 
     async def __aenter__(self) -> LndLab:
@@ -103,7 +104,7 @@ class LndLab(_NodeLab):
         self.node.look_up_faults.extend([Fault.RESET_BEFORE] * 2)
 
 
-class ClnLab(_NodeLab):
+class ClnLab(NodeLab):
     """The node may try for a second, and the rail believes it after one more tenth."""
 
     node: FakeCln

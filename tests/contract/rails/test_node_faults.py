@@ -12,7 +12,8 @@ import pytest
 from connectors.rails.cln import ClnRail
 from connectors.rails.lnd import LndRail
 from core.payouts.rail import Invoice, Outcome, PaymentResult
-from tests.contract.rails.labs_nodes import ClnLab, LndLab
+from tests.contract.rails.labs_electrum import ElectrumLab
+from tests.contract.rails.labs_nodes import ClnLab, LndLab, NodeLab
 from tests.fakes.cln import RpcFailure
 from tests.fakes.lnd import SEND, grpc_error
 from tests.fakes.payee import Verdict
@@ -22,11 +23,11 @@ from tests.wait import wait_until
 AMOUNT = 500_000
 FEE = 5_000
 AFTER = sorted(set(Fault) - BEFORE)
-LABS = {"lnd": LndLab, "cln": ClnLab}
+LABS = {"lnd": LndLab, "cln": ClnLab, "electrum": ElectrumLab}
 
 
-@pytest.fixture(params=["lnd", "cln"])
-async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LndLab | ClnLab]:
+@pytest.fixture(params=sorted(LABS))
+async def lab(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[NodeLab]:
     async with LABS[request.param](tmp_path) as lab:
         yield lab
 
@@ -43,19 +44,17 @@ async def cln(tmp_path: Path) -> AsyncIterator[ClnLab]:
         yield lab
 
 
-async def pay(lab: LndLab | ClnLab, invoice: Invoice) -> PaymentResult:
+async def pay(lab: NodeLab, invoice: Invoice) -> PaymentResult:
     return await lab.rail.pay(invoice, max_fee_msat=FEE)
 
 
-async def outcome_of(lab: LndLab | ClnLab, invoice: Invoice) -> Outcome | None:
+async def outcome_of(lab: NodeLab, invoice: Invoice) -> Outcome | None:
     found = await lab.rail.look_up(invoice.payment_hash)
     return None if found is None else found.outcome
 
 
 @pytest.mark.parametrize("fault", AFTER)
-async def test_a_broken_answer_to_a_payment_that_was_made_is_unknown(
-    lab: LndLab | ClnLab, fault: Fault
-) -> None:
+async def test_a_broken_answer_to_a_payment_that_was_made_is_unknown(lab: NodeLab, fault: Fault) -> None:
     invoice = await lab.invoice(AMOUNT)
     if isinstance(lab, ClnLab) and fault is Fault.WRONG_HASH:
         lab.node.has_xpay = False  # only the answer of `pay` names a hash
@@ -69,9 +68,7 @@ async def test_a_broken_answer_to_a_payment_that_was_made_is_unknown(
 
 
 @pytest.mark.parametrize("fault", [f for f in AFTER if f not in (Fault.WRONG_HASH, Fault.WRONG_PREIMAGE)])
-async def test_a_broken_answer_to_a_payment_that_failed_is_unknown(
-    lab: LndLab | ClnLab, fault: Fault
-) -> None:
+async def test_a_broken_answer_to_a_payment_that_failed_is_unknown(lab: NodeLab, fault: Fault) -> None:
     invoice = await lab.invoice(AMOUNT)
     lab.next_fails()
     lab.node.faults.append(fault)
@@ -80,7 +77,7 @@ async def test_a_broken_answer_to_a_payment_that_failed_is_unknown(
 
 
 @pytest.mark.parametrize("fault", sorted(BEFORE))
-async def test_a_request_that_did_nothing_leaves_nothing(lab: LndLab | ClnLab, fault: Fault) -> None:
+async def test_a_request_that_did_nothing_leaves_nothing(lab: NodeLab, fault: Fault) -> None:
     invoice = await lab.invoice(AMOUNT)
     lab.node.faults.append(fault)
     assert (await pay(lab, invoice)).outcome is Outcome.UNKNOWN
@@ -91,7 +88,7 @@ async def test_a_request_that_did_nothing_leaves_nothing(lab: LndLab | ClnLab, f
 @pytest.mark.parametrize(
     "fault", [Fault.ERROR_AFTER, Fault.HALF_BODY, Fault.HALF_LINE, Fault.HTML, Fault.NOTHING, Fault.GARBAGE]
 )
-async def test_a_broken_look_up_is_unknown_and_never_none(lab: LndLab | ClnLab, fault: Fault) -> None:
+async def test_a_broken_look_up_is_unknown_and_never_none(lab: NodeLab, fault: Fault) -> None:
     invoice = await lab.invoice(AMOUNT)
     lab.node.look_up_faults.extend([fault, fault])
     result = await lab.rail.look_up(invoice.payment_hash)
@@ -108,7 +105,7 @@ async def test_a_look_up_without_the_right_proof_is_unknown(lnd: LndLab, fault: 
 
 
 async def test_a_node_on_another_network_pays_nothing_and_has_never_seen_nothing(
-    lab: LndLab | ClnLab,
+    lab: NodeLab,
 ) -> None:
     lab.node.network = "signet"
     invoice = await lab.invoice(AMOUNT)
@@ -120,7 +117,7 @@ async def test_a_node_on_another_network_pays_nothing_and_has_never_seen_nothing
     assert await lab.received_msat() == 0
 
 
-async def test_another_node_than_the_one_meant_pays_nothing(lab: LndLab | ClnLab) -> None:
+async def test_another_node_than_the_one_meant_pays_nothing(lab: NodeLab) -> None:
     lab.options["node_id"] = "02" + "11" * 32
     lab.rail = lab.restarted()
     invoice = await lab.invoice(AMOUNT)
@@ -129,7 +126,7 @@ async def test_another_node_than_the_one_meant_pays_nothing(lab: LndLab | ClnLab
     assert await lab.received_msat() == 0
 
 
-async def test_another_certificate_gets_no_credential(lab: LndLab | ClnLab, tmp_path: Path) -> None:
+async def test_another_certificate_gets_no_credential(lab: NodeLab, tmp_path: Path) -> None:
     lab.options["tls_cert"] = str(make_certificate(tmp_path / "other"))
     lab.rail = lab.restarted()
     result = await pay(lab, await lab.invoice(AMOUNT))
@@ -139,14 +136,14 @@ async def test_another_certificate_gets_no_credential(lab: LndLab | ClnLab, tmp_
     assert lab.node.requests == []
 
 
-async def test_a_self_signed_certificate_that_is_not_pinned_is_refused(lab: LndLab | ClnLab) -> None:
+async def test_a_self_signed_certificate_that_is_not_pinned_is_refused(lab: NodeLab) -> None:
     lab.options["tls_cert"] = ""
     lab.rail = lab.restarted()
     assert (await pay(lab, await lab.invoice(AMOUNT))).outcome is Outcome.UNKNOWN
     assert lab.node.requests == []
 
 
-async def test_a_wrong_credential_is_unknown_and_not_repeated(lab: LndLab | ClnLab, tmp_path: Path) -> None:
+async def test_a_wrong_credential_is_unknown_and_not_repeated(lab: NodeLab, tmp_path: Path) -> None:
     (tmp_path / "credential").write_text("abcdef")
     lab.rail = lab.restarted()
     invoice = await lab.invoice(AMOUNT)
@@ -159,14 +156,14 @@ async def test_a_wrong_credential_is_unknown_and_not_repeated(lab: LndLab | ClnL
     assert "abcdef" not in repr(vars(lab.rail))
 
 
-async def test_a_fee_over_the_limit_is_not_paid(lab: LndLab | ClnLab) -> None:
+async def test_a_fee_over_the_limit_is_not_paid(lab: NodeLab) -> None:
     invoice = await lab.invoice(AMOUNT)
     result = await lab.rail.pay(invoice, max_fee_msat=1_000)
     assert result.outcome is Outcome.FAILED
     assert await lab.received_msat() == 0
 
 
-async def test_what_is_in_flight_settles_although_its_invoice_has_expired(lab: LndLab | ClnLab) -> None:
+async def test_what_is_in_flight_settles_although_its_invoice_has_expired(lab: NodeLab) -> None:
     """lightningnetwork/lnd#7621: an invoice's end does not end an HTLC."""
     invoice = await lab.invoice(AMOUNT)
     lab.next_hangs()
