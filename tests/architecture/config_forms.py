@@ -22,6 +22,7 @@ from connectors.expressions import (
 )
 from connectors.form import ConnectorFile
 from connectors.rails.cln import ClnOptions
+from connectors.rails.electrum import ElectrumOptions
 from connectors.rails.lnbits import LnbitsOptions
 from connectors.rails.lnd import LndOptions
 from connectors.rails.phoenixd import PhoenixdOptions
@@ -66,6 +67,7 @@ FORMS = (
     Form(file="hub.yaml, `rails.options.lnbits`", struct=LnbitsOptions),
     Form(file="hub.yaml, `rails.options.lnd`", struct=LndOptions),
     Form(file="hub.yaml, `rails.options.cln`", struct=ClnOptions),
+    Form(file="hub.yaml, `rails.options.electrum`", struct=ElectrumOptions),
     Form(file="hub.yaml, `rails.options.strike`", struct=StrikeOptions),
     Form(file="hub.yaml, `rails.options.strike_bank`", struct=StrikeBankOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),

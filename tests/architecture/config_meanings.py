@@ -84,6 +84,16 @@ MEANINGS: dict[str, str] = {
     "ClnOptions.retry_seconds": "seconds that the node may go on trying (`retry_for`)",
     "ClnOptions.answer_timeout": "seconds that `pay` waits for the end of a payment before it is looked up",
     "ClnOptions.max_delay": "most blocks for which a payee may hold a payment (`maxdelay`)",
+    "ElectrumOptions.url": "where the daemon's JSON-RPC listens, such as http://127.0.0.1:7777; http only on this machine",
+    "ElectrumOptions.password": "`env:NAME` or `file:/path` of the daemon's `rpcpassword`",
+    "ElectrumOptions.user": "the daemon's `rpcuser`",
+    "ElectrumOptions.tls_cert": (
+        "path of the certificate of what stands before the daemon: exactly this one is taken; empty: a public authority vouches"
+    ),
+    "ElectrumOptions.network": "the chain it runs on, as an invoice writes it after `ln`; compared with what the daemon says",
+    "ElectrumOptions.node_id": "public key (hex) of the node that is meant, compared with what it says; empty: not compared",
+    "ElectrumOptions.wallet": "path of the wallet's file on the daemon's machine; empty: the daemon's default wallet",
+    "ElectrumOptions.answer_timeout": "seconds that `pay` waits for the end of a payment before it is looked up",
     "StrikeOptions.api_key": "an API key of the account that pays, with the scopes in connectors/rails/README.md",
     "StrikeOptions.url": "where Strike's API is; its sandbox has another address",
     "StrikeOptions.network": "the chain of its invoices, as an invoice writes it after `ln`; other than `bc` for a sandbox",
@@ -101,6 +111,7 @@ MEANINGS: dict[str, str] = {
     "StrikeBankOptions.statement": "what the payee reads on the bank statement; at most ten letters, digits and spaces",
     "StrikeBankOptions.answer_timeout": "seconds that `pay` waits for Strike's answer before the payout is in doubt",
     "StrikeBankOptions.requests_per_10_minutes": "most requests of each process; Strike shuts out at 1,000 in all, its sandbox at 350",
+    "StrikeBankOptions.webhook_secrets": "what Strike signs its events with; without it `/webhooks/rails/strike` is not there",
     # plans.yaml
     "PlansFile.plans": "every plan that an organisation may be on",
     "Plan.name": "what `hub organisations create --plan` takes",
