@@ -61,6 +61,7 @@ class StrikeBankOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     statement: Annotated[str, msgspec.Meta(min_length=1, max_length=10, pattern="^[A-Za-z0-9 ]+$")] = "Payout"
     answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=20)] = 15.0
     requests_per_10_minutes: Annotated[int, msgspec.Meta(ge=20, le=1_000)] = 100
+    webhook_secrets: Secrets | None = None
 
 
 class StrikeBankRail:
@@ -80,6 +81,7 @@ class StrikeBankRail:
         self._http = StrikeHttp(url, Secret(key), Budget(options.requests_per_10_minutes))
         self._methods: dict[str, str] = {}  # digest of an account -> its payment method
         self._payouts: dict[str, Payout] = {}  # what is to be paid -> a payout that is still NEW
+        self.webhook_secrets = options.webhook_secrets or Secrets(())
         self.capabilities = Capabilities(
             real_money=not options.sandbox,
             proves_by_preimage=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from hub.api import batch, health, inbound, lnurl, schema, tasks, usage, webhooks, worker
+from hub.api import batch, health, inbound, lnurl, rail_webhooks, schema, tasks, usage, webhooks, worker
 
 
 def routers(public_url: str) -> list[Router]:
@@ -15,6 +15,7 @@ def routers(public_url: str) -> list[Router]:
         *usage.ROUTERS,
         health.ROUTER,
         inbound.ROUTER,
+        rail_webhooks.ROUTER,
         lnurl.ROUTER,
         worker.ROUTER,
         schema.router(public_url),

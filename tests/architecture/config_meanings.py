@@ -15,7 +15,7 @@ MEANINGS: dict[str, str] = {
     "Settings.jobs": "how jobs are worked off",
     "Settings.limits": "what one organisation may ask of one web process",
     "Settings.targets": "where callbacks and payments may go",
-    "Settings.rates": "the fixed test rate between dollars and bitcoin; a real rail refuses it",
+    "Settings.rates": "what a bitcoin costs in dollars: live sources, or the fixed test rate that a real rail refuses",
     "Settings.rails": "what pays",
     "Settings.payouts": "how much may leave",
     "Settings.log": "form of the log; `auto`: human on a terminal, else one JSON object a line",
@@ -40,6 +40,20 @@ MEANINGS: dict[str, str] = {
         "private addresses that callbacks and Lightning addresses may reach all the same, as CIDR or host:port; "
         "every other private, loopback, link-local and metadata address is refused"
     ),
+    "Rates.sources": (
+        "live sources: `kraken`, `coinbase`, `coinbase_exchange`, `bitstamp`, `strike` (needs a key), `mempool`; real money "
+        "needs three; empty: the test rate"
+    ),
+    "Rates.min_sources": "sources that must answer and agree; with real money 2 or more",
+    "Rates.max_age_seconds": "age at which a price, and the rate itself, is no longer used for paying",
+    "Rates.max_spread_percent": "how far the sources that count may lie apart; above it there is no rate",
+    "Rates.outlier_percent": "a source further than this from the median does not count",
+    "Rates.every_seconds": "seconds between two looks at a source; one that fails is left alone for 5 s to 5 min",
+    "Rates.spread_percent": "part of a payout in dollars that the hub keeps for the exchange, from the organisation",
+    "Rates.options": "options of sources, by source; each one's own are below",
+    "SourceOptions.url": "another address: one's own mempool (`https://mempool.example`), or a mirror; none: the source's own",
+    "StrikeRateOptions.api_key": "`env:NAME` or `file:/path` of a Strike API key with the scope `partner.rates.ticker`",
+    "StrikeRateOptions.url": "another address; none: Strike's own",
     "Rates.usd_per_btc": "US dollars for one bitcoin, as a quoted decimal",
     "Rates.set_on": "day on which that rate was written down, YYYY-MM-DD",
     "RailSettings.use": "the rails that pay, in order of preference; the sandbox and a real rail must not share a hub",
