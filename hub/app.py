@@ -43,6 +43,11 @@ def create_app(services: Services) -> Litestar:
         yield
         watching.cancel()
 
+    @contextlib.asynccontextmanager
+    async def live_rates(_: Litestar) -> AsyncGenerator[None]:
+        async with services.live_rates() if services.live_rates else contextlib.nullcontext():
+            yield
+
     return Litestar(
         route_handlers=[
             *api.routers(services.settings.public_url),
@@ -67,7 +72,7 @@ def create_app(services: Services) -> Litestar:
         middleware=[log_context],
         before_send=[complete_headers],
         exception_handlers=cast("Any", problems.HANDLERS),
-        lifespan=[long_polls, connector_files, *([proxy.lifespan] if proxy.enabled() else [])],
+        lifespan=[long_polls, connector_files, live_rates, *([proxy.lifespan] if proxy.enabled() else [])],
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,  # `/schema/openapi.json` is the published contract and our additions: hub/api/schema.py
         logging_config=None,

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 AnyRequest = Request[Any, Any, Any]
 
 UNEXPECTED = "An unexpected error occurred. Please try again."
+TOLD = frozenset({"no_rate"})  # what is away is no secret here, and the asker may do something about it
 AWAY = "A part of the hub is away. Nothing was done; please try again."
 RETRY_SECONDS = 1  # what a client waits when a part of ours is away; most of it is back within that
 
@@ -74,7 +75,7 @@ def of_hub_error(error: HubError) -> Problem:
                 status=status,
                 type=word,
                 code=error.code,
-                message=AWAY if status == 503 else error.message,
+                message=AWAY if status == 503 and error.code not in TOLD else error.message,
                 details=error.field_errors,
                 headers=_headers(error, status),
             )

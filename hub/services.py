@@ -4,14 +4,16 @@ handed to handlers by `hub/app.py`."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 from connectors.connector import Connector
 from connectors.http import OutboundHttp
 from connectors.rails.sandbox_wallets import SandboxWallets
 from core.access.sealing import Sealer
-from core.billing.plans import Plans
+from core.billing.plans import NOTHING, Plans
 from core.callbacks.actions import TestResult
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
@@ -75,6 +77,9 @@ class Callbacks(Protocol):
 class Services:
     """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
     `watch_connectors` reads changed connector files until it is cancelled.
+    `rate` is for paying: it raises Retryable (`no_rate`) while there is no fresh one. `rate_to_reserve` is for pricing a
+    task, whose reservation may rest on a rate of the last day. `spread_percent` of a payout in dollars is reserved too.
+    `live_rates` keeps both current while its block runs; without it the rate is fixed.
     `wallets` is there only while the sandbox rail is on."""
 
     settings: WebSettings
@@ -83,6 +88,7 @@ class Services:
     types: TaskTypes
     plans: Plans
     rate: Callable[[], Rate]
+    rate_to_reserve: Callable[[], Rate]
     connectors: Mapping[str, LoadedConnector]
     sealer: Sealer
     outbound: OutboundHttp
@@ -94,3 +100,5 @@ class Services:
     queue_answers: Callable[[], Awaitable[bool]]
     watch_connectors: Callable[[], Coroutine[Any, Any, None]] | None = None
     wallets: SandboxWallets | None = None
+    spread_percent: Decimal = NOTHING
+    live_rates: Callable[[], AbstractAsyncContextManager[None]] | None = None

@@ -3,6 +3,7 @@ the environment (`HUB__SERVER__PORT=9000` sets server.port); an unknown key is a
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,8 +55,18 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fixed test rate: dollars for a bitcoin, and the day it was written down. Never used with a real rail."""
+    """What a bitcoin costs in dollars: the median of live `sources`, or without any the fixed test rate `usd_per_btc`
+    of the day `set_on`, which never prices real money. Real money needs three sources; without a fresh rate a payout in
+    dollars waits."""
 
+    sources: list[str] = []
+    min_sources: Annotated[int, msgspec.Meta(ge=1, le=10)] = 2
+    max_age_seconds: Annotated[int, msgspec.Meta(ge=30, le=3600)] = 300
+    max_spread_percent: Decimal = Decimal(2)
+    outlier_percent: Decimal = Decimal(1)
+    every_seconds: Annotated[int, msgspec.Meta(ge=5, le=300)] = 30
+    spread_percent: Decimal = Decimal(0)
+    options: dict[str, dict[str, Any]] = {}
     usd_per_btc: str = "100000"
     set_on: str = "2026-11-23"
 

@@ -113,4 +113,4 @@ def _set(document: dict[str, Any], path: tuple[str, ...], value: str, name: str)
         if not isinstance(inner, dict):
             raise Misconfigured("config_environment", f"{name}: {key} is not a group of settings")
         document = cast("dict[str, Any]", inner)
-    document[path[-1]] = value.split(",") if path[-1] in ("allow", "secret_keys", "use") else value
+    document[path[-1]] = value.split(",") if path[-1] in ("allow", "secret_keys", "sources", "use") else value

@@ -28,15 +28,15 @@ from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
 from core.payouts.rail import Rail
-from core.rates.model import Rate, fixed, for_rail
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
-from hub import config_files
+from hub import config_files, rate_rules
 from hub.connector_book import LOOK_SECONDS, ConnectorBook
 from hub.embedded import valkey
 from hub.jobs import reconcile
 from hub.jobs.queue import Queue
 from hub.lanes import CallbackTester, CreationLane, IntakeLane
+from hub.rate_feed import FixedRates, RateFeed, rates_of
 from hub.services import Services
 from hub.settings import Settings
 from hub.understanding import Connectors
@@ -57,6 +57,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     book: ConnectorBook
     tools: Tools
     connectors: Connectors
+    rates: RateFeed | FixedRates
 
 
 def queue_url(settings: Settings) -> str:
@@ -75,7 +76,8 @@ async def wire(
     policy = config_files.policy(directory)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = _rails(settings)
-    rate = _rate(settings, rails)
+    real_money = any(rail.capabilities.real_money for rail in rails.values())
+    rules = rate_rules.read(settings.rates, real_money=real_money)
     sealer = Sealer(settings.secret_keys or [own_key(settings.folder)])
     domains = settings.rails.address_domains
     database = Database(settings.database_url, pool_size=settings.database.pool_size)
@@ -89,13 +91,17 @@ async def wire(
     )
     try:
         async with outbound:
+            rates = rates_of(rules, work, outbound.get)
             services = Services(
                 settings=settings,
                 database=database,
                 work=work,
                 types=types,
                 plans=plans,
-                rate=lambda: rate,
+                rate=rates.current,
+                rate_to_reserve=rates.to_reserve,
+                spread_percent=rules.spread_percent,
+                live_rates=lambda: rates.running(keeper=False),
                 connectors=book,
                 sealer=sealer,
                 outbound=outbound,
@@ -117,6 +123,7 @@ async def wire(
                 book=book,
                 tools=tools,
                 connectors=Connectors(book, types, plans, tools, sealer),
+                rates=rates,
             )
     finally:
         await queue.close()
@@ -205,17 +212,6 @@ def _rails(settings: Settings) -> dict[str, Rail]:
             "mixed_rails", "hub.yaml: rails.use: the sandbox and a real rail must not share a hub"
         )
     return rails
-
-
-def _rate(settings: Settings, rails: dict[str, Rail]) -> Rate:
-    try:
-        day = config_files.day(settings.rates.set_on)
-    except ValueError as error:
-        raise Misconfigured("bad_rate", f"hub.yaml: rates.set_on: {error}; write 2026-11-23") from error
-    rate = fixed(settings.rates.usd_per_btc, day)
-    for rail in rails.values():
-        for_rail(rate, real_money=rail.capabilities.real_money)
-    return rate
 
 
 def _host_and_port(url: str) -> str:

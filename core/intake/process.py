@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock, ids
-from core.billing.plans import Plan
+from core.billing.plans import NOTHING, Plan
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import HubError, Invalid, Misconfigured, Rejected, Retryable, Uncertain
@@ -68,10 +68,11 @@ async def process(
     understand: Understand,
     types: TaskTypes,
     usd_per_btc: Callable[[], Decimal],
+    spread_percent: Decimal = NOTHING,
 ) -> None:
     """Read the delivery once and make, cancel, add or ignore. What our own configuration cannot read is kept as
-    `failed` with the reason, to be replayed when it is mended."""
-    reader = _Reader(understand, types, usd_per_btc)
+    `failed` with the reason, to be replayed when it is mended. Raises Retryable while `usd_per_btc` does."""
+    reader = _Reader(understand, types, usd_per_btc, spread_percent)
     try:
         await reader.read(work, lease, None)
     except _WantsContext as needs:
@@ -116,6 +117,7 @@ class _Reader(msgspec.Struct, frozen=True):
     understand: Understand
     types: TaskTypes
     usd_per_btc: Callable[[], Decimal]
+    spread_percent: Decimal
 
     async def read(self, work: UnitOfWork, lease: Lease, context: Mapping[str, Any] | None) -> None:
         async with work.finishing(lease, "intake.process") as tx:
@@ -166,7 +168,8 @@ class _Reader(msgspec.Struct, frozen=True):
         self, tx: Transaction, event: InboundEvent, meaning: Escalation, known: Understanding
     ) -> Outcome:
         new = known.new_task(meaning)
-        prepared = prepare(new, self.types.get(new.task_type), known.plan, self.usd_per_btc())
+        kind = self.types.get(new.task_type)
+        prepared = prepare(new, kind, known.plan, self.usd_per_btc(), self.spread_percent)
         await no_loop(tx, event.connector, meaning.ticket.id, meaning.key, known.most_per_hour)
         outcome = (await create_many(tx, [prepared]))[0]
         if isinstance(outcome, HubError):

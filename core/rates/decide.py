@@ -93,12 +93,18 @@ def agree(
     if waiting is not None and before is not None:
         reason = f"{middle:f} is more than {LEAP_PERCENT} % from {before.usd_per_btc:f}; it has to be said for a minute"
         return Refusal(cause=Cause.LEAP, reason=reason, samples=tuple(judged), leap=waiting)
-    names = ", ".join(one.source for one in kept)
+    return agreed(middle, judged, now_ms)
+
+
+def agreed(usd_per_btc: Decimal, samples: Iterable[Judged], decided_ms: int) -> Rate:
+    """The rate that was decided on at `decided_ms`; it is as old as the newest sample that counts."""
+    judged = tuple(samples)
+    kept = [one for one in judged if not one.dropped]
     return Rate(
-        usd_per_btc=middle,
-        source=f"median of {names}",
-        at_ms=min(now_ms, max(one.at_ms for one in kept)),
-        samples=tuple(judged),
+        usd_per_btc=usd_per_btc,
+        source=f"median of {', '.join(one.source for one in kept)}",
+        at_ms=min(decided_ms, max(one.at_ms for one in kept)),
+        samples=judged,
     )
 
 

@@ -13,12 +13,13 @@ from core.db.base import Base, DecimalText, JsonText, UtcDateTime
 
 
 class RateRow(Base):
-    """One look at all sources. `usd_per_btc` None: they did not agree, `refusal` says why."""
+    """One look at all sources. `usd_per_btc` None: they did not agree, `refusal` says why. `samples` is an `Evidence` of
+    `records.py`."""
 
     __tablename__ = "rates"
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
     usd_per_btc: Mapped[Decimal | None] = mapped_column(DecimalText)
     decided_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    samples: Mapped[list[Any]] = mapped_column(JsonText)
+    samples: Mapped[dict[str, Any]] = mapped_column(JsonText)
     refusal: Mapped[str | None] = mapped_column(Text)

@@ -44,12 +44,14 @@ class Cancelled(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 async def create_one(services: Services, caller: Caller, raw: RawObject, header_key: str | None) -> Created:
-    """The way of a request to a task, for this route and the batch. Raises Malformed, Invalid, Unavailable."""
+    """The way of a request to a task, for this route and the batch. Raises Malformed, Invalid, Unavailable,
+    and Retryable while there is no exchange rate to price it with."""
     request = asked(raw, header_key)
     kind = services.types.get(request.task_type)
     new = new_task(request, kind, caller, header_key)
     plan = services.plans.get(caller.plan)
-    return await services.creator.create(prepare(new, kind, plan, services.rate().usd_per_btc))
+    usd_per_btc = services.rate_to_reserve().usd_per_btc
+    return await services.creator.create(prepare(new, kind, plan, usd_per_btc, services.spread_percent))
 
 
 def task_response(task: Task, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:

@@ -48,7 +48,12 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
     return {
         # in
         "inbound.received": lambda lease: intake.process(
-            s.work, lease, connectors.understand, s.types, lambda: s.rate().usd_per_btc
+            s.work,
+            lease,
+            connectors.understand,
+            s.types,
+            lambda: s.rate_to_reserve().usd_per_btc,
+            s.spread_percent,
         ),
         "connector.reconcile": lambda lease: reconcile.run(s.work, lease, wiring.book, wiring.tools),
         # to a person

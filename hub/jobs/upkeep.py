@@ -1,4 +1,4 @@
-"""Once a day: forget old answers of idempotency keys, ended sessions and done jobs. Topic `hub.upkeep`."""
+"""Once a day: forget old answers of idempotency keys, ended sessions, old rates and done jobs. Topic `hub.upkeep`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from core.db.unit_of_work import UnitOfWork
 from core.intake import quarantine
 from core.outbox import upkeep
 from core.outbox.rows import Lease
+from core.rates import records as rates
 from core.tasks.forget import forget_answers
 
 
@@ -15,6 +16,7 @@ async def run(work: UnitOfWork, lease: Lease) -> None:
         await forget_answers(tx)
         await sessions.purge(tx)
         await quarantine.forget_old(tx)
+        await rates.forget_old(tx)
     gone = upkeep.BATCH
     while gone == upkeep.BATCH:
         async with work.fenced(lease, "upkeep.purge") as tx:

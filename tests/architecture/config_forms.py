@@ -29,6 +29,8 @@ from connectors.rails.phoenixd import PhoenixdOptions
 from connectors.rails.sandbox import SandboxOptions
 from connectors.rails.strike import StrikeOptions
 from connectors.rails.strike_bank import StrikeBankOptions
+from connectors.rates.source import SourceOptions
+from connectors.rates.strike import StrikeRateOptions
 from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
 from core.routing.model import Policy
@@ -70,6 +72,8 @@ FORMS = (
     Form(file="hub.yaml, `rails.options.electrum`", struct=ElectrumOptions),
     Form(file="hub.yaml, `rails.options.strike`", struct=StrikeOptions),
     Form(file="hub.yaml, `rails.options.strike_bank`", struct=StrikeBankOptions),
+    Form(file="hub.yaml, `rates.options.strike`", struct=StrikeRateOptions),
+    Form(file="hub.yaml, `rates.options` of any other source", struct=SourceOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),

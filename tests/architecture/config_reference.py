@@ -27,7 +27,7 @@ Every file here, every key, its unit and its default. This page is written from 
   known one; a key that stands twice is an error too.
 - The environment wins over `hub.yaml`: `HUB__SERVER__PORT=9000` sets `server.port`, a double underscore for each step;
   `HUB__RAILS__ADDRESS_DOMAINS__SANDBOX.TEST=http://127.0.0.1:8000` sets an entry of a mapping. `secret_keys`,
-  `targets.allow` and `rails.use` take several values separated by commas.
+  `targets.allow`, `rates.sources` and `rails.use` take several values separated by commas.
 - `${env:NAME}` and `${file:/path}` inside a value of `hub.yaml` are read when the hub starts. Secrets of a connector's file
   are whole references: `env:NAME` or `file:/path`; the value itself is refused there.
 - YAML 1.2: `on` and `off` are text, `true` and `false` are booleans. Quote what must stay text.

@@ -77,6 +77,7 @@ async def services(work: UnitOfWork, tmp_path: Path, sink: Sink) -> AsyncGenerat
             types=TaskTypes([*config_files.task_types(CONFIG), TaskType(name="unpriced", title="No price")]),
             plans=config_files.plans(CONFIG),
             rate=lambda: rate,
+            rate_to_reserve=lambda: rate,
             connectors={"demo-oncall": pagerduty},
             sealer=sealer,
             outbound=outbound,
