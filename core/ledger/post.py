@@ -4,12 +4,13 @@ Conflict; the database's triggers add the amounts up, keep the floors and resolv
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from core import clock
+from core.db.engine import NOW_MS
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict
 from core.ledger.accounts import Account
@@ -69,37 +70,14 @@ async def post(tx: Transaction, transfers: list[Transfer]) -> None:
     wanted = [transfer for transfer in transfers if transfer.amount_msat > 0]
     if not wanted:
         return
-    accounts = [side for transfer in wanted for side in (transfer.debit, transfer.credit)]
-    held = await balances(tx, sorted({account.id for account in accounts}))
-    if len(held) < len({account.id for account in accounts}):
-        await open_accounts(tx, accounts)
-        await balances(tx, sorted({account.id for account in accounts}))
-    known = {
-        row.id: row
-        for row in await tx.session.scalars(
-            select(LedgerTransfer).where(LedgerTransfer.id.in_([t.id for t in wanted]))
-        )
-    }
-    now = clock.from_ms(await tx.now_ms())
-    for transfer in wanted:
-        if (before := known.get(transfer.id)) is not None:
-            _same_or_conflict(before, transfer)
-            continue
-        tx.session.add(
-            LedgerTransfer(
-                id=transfer.id,
-                debit_account=transfer.debit.id,
-                credit_account=transfer.credit.id,
-                amount_msat=transfer.amount_msat,
-                kind=transfer.kind,
-                subject=transfer.subject,
-                phase=str(transfer.phase),
-                pending_id=transfer.pending_id,
-                created_at=now,
-            )
-        )
+    accounts = {side.id: side for transfer in wanted for side in (transfer.debit, transfer.credit)}
+    ids = sorted(accounts)
+    await tx.session.flush()  # as any query of the session would
     try:
-        await tx.session.flush()
+        new = await _write(tx, ids, wanted)
+        if new is None:
+            await open_accounts(tx, list(accounts.values()))
+            new = await _write(tx, ids, wanted)
     except IntegrityError as error:
         words = str(error.orig)
         if FLOOR in words:
@@ -107,6 +85,65 @@ async def post(tx: Transaction, transfers: list[Transfer]) -> None:
         if "ledger_phase" in words or "pending_id" in words:
             raise Conflict("not_pending", "Nothing is held (any more) for this transfer") from error
         raise
+    if new is None:
+        raise RuntimeError(f"accounts are missing after they were opened: {ids}")
+    if len(new) < len(wanted):
+        await _same_or_conflict(tx, wanted)
+
+
+async def _write(tx: Transaction, accounts: list[str], wanted: list[Transfer]) -> set[str] | None:
+    """The ids that were new; None, and nothing written, when an account does not exist yet. The accounts are locked in
+    the order of their ids before anything is written."""
+    rows = [_content(one) for one in wanted]
+    if tx.dialect == "postgresql":
+        found = await tx.execute(_POSTGRES, (accounts, *map(list, zip(*rows, strict=True))))
+        count, now_ms, new = found.one()
+        tx.saw_now(now_ms)
+        return set(new) if count == len(accounts) else None
+    marks = ", ".join("?" * len(accounts))
+    found = await tx.execute(f"SELECT count(*) FROM ledger_accounts WHERE id IN ({marks})", tuple(accounts))  # noqa: S608 - marks
+    if found.scalar_one() < len(accounts):
+        return None
+    now = await tx.now_ms()
+    values = ", ".join([f"({', '.join('?' * (len(_TYPES) + 1))})"] * len(rows))
+    found = await tx.execute(
+        f"INSERT INTO ledger_transfers ({_NAMES}, created_at) VALUES {values} ON CONFLICT (id) DO NOTHING RETURNING id",  # noqa: S608 - marks
+        tuple(value for row in rows for value in (*row, now)),
+    )
+    return {row[0] for row in found}
+
+
+def _content(one: Transfer) -> tuple[Any, ...]:
+    """In the order of `_TYPES`."""
+    sides = (one.debit.id, one.credit.id)
+    return (one.id, *sides, one.amount_msat, one.kind, one.subject, str(one.phase), one.pending_id)
+
+
+_TYPES = {
+    "id": "text",
+    "debit_account": "text",
+    "credit_account": "text",
+    "amount_msat": "bigint",
+    "kind": "text",
+    "subject": "text",
+    "phase": "text",
+    "pending_id": "text",
+}
+_NAMES = ", ".join(_TYPES)
+
+# One round trip: lock, look at the clock, write what is not there yet. The moment is read when all locks are held, so
+# that an account's transfers carry times in the order in which they happened. $1 is the accounts.
+_POSTGRES = f"""
+    WITH locked AS MATERIALIZED (SELECT FROM ledger_accounts WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE),
+    held AS MATERIALIZED (SELECT count(*) AS accounts, {NOW_MS["postgresql"]} AS ms FROM locked),
+    written AS (
+        INSERT INTO ledger_transfers ({_NAMES}, created_at)
+        SELECT {", ".join(f"x.{name}" for name in _TYPES)}, held.ms
+        FROM held, unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_TYPES.values(), 2))})
+            WITH ORDINALITY AS x ({_NAMES}, place)
+        WHERE held.accounts = cardinality($1::text[]) ORDER BY x.place
+        ON CONFLICT (id) DO NOTHING RETURNING id)
+    SELECT accounts, ms, ARRAY(SELECT id FROM written) FROM held"""  # noqa: S608 - text of ours
 
 
 def posted(pend: Transfer, amount_msat: int, name: str, kind: str) -> Transfer:
@@ -121,12 +158,23 @@ def voided(pend: Transfer, name: str, kind: str) -> Transfer:
     return msgspec.structs.replace(pend, id=name, kind=kind, phase=Phase.VOID, pending_id=pend.id)
 
 
-def _same_or_conflict(before: LedgerTransfer, now: Transfer) -> None:
-    if (
-        before.debit_account,
-        before.credit_account,
-        before.amount_msat,
-        before.phase,
-        before.pending_id,
-    ) != (now.debit.id, now.credit.id, now.amount_msat, now.phase, now.pending_id):
-        raise Conflict("transfer_differs", f"Transfer {now.id} exists with other content", transfer=now.id)
+async def _same_or_conflict(tx: Transaction, wanted: list[Transfer]) -> None:
+    """What stands under the ids now is what was wanted, or a Conflict. Kind and subject are words, not content."""
+    table = LedgerTransfer
+    found = await tx.session.execute(
+        select(
+            table.id,
+            table.debit_account,
+            table.credit_account,
+            table.amount_msat,
+            table.phase,
+            table.pending_id,
+        ).where(table.id.in_([one.id for one in wanted]))
+    )
+    there = {row[0]: tuple(row) for row in found}
+    for one in wanted:
+        same = (one.id, one.debit.id, one.credit.id, one.amount_msat, str(one.phase), one.pending_id)
+        if there[one.id] != same:
+            raise Conflict(
+                "transfer_differs", f"Transfer {one.id} exists with other content", transfer=one.id
+            )
