@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from connectors.rails import bolt11
-from connectors.rails.sandbox import FILE_NAME, SandboxOptions, SandboxRail
+from connectors.rails.lightning_address import LightningAddresses
+from connectors.rails.sandbox import FILE_NAME, NETWORK, SandboxOptions, SandboxRail
 from connectors.rails.sandbox_book import Fault
 from connectors.rails.sandbox_controls import SandboxControls
 from connectors.rails.sandbox_wallets import SandboxWallets
@@ -20,6 +21,7 @@ from core.payouts.case import Case, load
 from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
 from core.payouts.prepare import prepare
+from core.payouts.queries import known_hash
 from core.payouts.rail import Invoice, Outcome, PaymentResult, Rail
 from core.payouts.tables import Payout
 from tests.factories import DOLLAR, PLAN, RATE, organisation, problems, task, worker
@@ -28,7 +30,8 @@ from tests.factories import DOLLAR, PLAN, RATE, organisation, problems, task, wo
 class Wallets:
     """Every address is a wallet of the sandbox. `made_at_s` ages the invoices; `repeat` makes it give the last again."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, work: UnitOfWork | None = None):
+        self.work = work
         self.sandbox = SandboxWallets(path)
         self.made_at_s: int | None = None
         self.repeat = False
@@ -52,6 +55,20 @@ class Wallets:
             expires_at_ms=decoded.expires_at_ms,
         )
         return self.last
+
+    async def own_invoice(self, text: str, *, amount_msat: int) -> Invoice:
+        addresses = LightningAddresses(_no_server, network=NETWORK, known_hash=self.known_hash)
+        return await addresses.own_invoice(text, amount_msat=amount_msat)
+
+    async def known_hash(self, payment_hash: str) -> bool:
+        if self.work is None:
+            return False
+        async with self.work.read() as session:
+            return await known_hash(session, payment_hash)
+
+
+async def _no_server(url: str) -> bytes:
+    raise Rejected("no_server", f"nobody answers at {url}")
 
 
 class Killed(BaseException):
@@ -96,7 +113,7 @@ class Lab:
         self.sandbox = SandboxRail(path, SandboxOptions(answer_timeout=0.1, fee_base_msat=1_000, fee_ppm=500))
         self.rails: dict[str, Rail] = {"sandbox": self.sandbox}
         self.controls = SandboxControls(path)
-        self.wallets = Wallets(path)
+        self.wallets = Wallets(path, work)
         self.limits = PayoutLimits()
 
     async def earned(self, *, address: str | None = "ana@sandbox.test", amount: str = "0.50") -> Payout:

@@ -17,6 +17,7 @@ from connectors.rails import bolt11
 from connectors.rails.bolt11 import DecodedInvoice
 from core import clock
 from core.errors import Misconfigured, Rejected, Retryable
+from core.money import MSAT_PER_SAT, Currency, from_msat
 from core.payouts.rail import Invoice
 
 log = logging.getLogger(__name__)
@@ -132,13 +133,27 @@ class LightningAddresses:
         if await self._known_hash(decoded.payment_hash):
             raise Rejected("used_invoice", "the wallet gave an invoice that was used before")
         _note_metadata(decoded, request.metadata)
-        return Invoice(
-            bolt11=answer.pr.lower(),
-            payment_hash=decoded.payment_hash,
-            amount_msat=amount_msat,
-            # A wallet may set any end, also one that no calendar holds; an earlier end is always safe.
-            expires_at_ms=min(decoded.expires_at_ms, clock.now_ms() + LONGEST_EXPIRY_MS),
-        )
+        return _payable(answer.pr, decoded, amount_msat)
+
+    async def own_invoice(self, text: str, *, amount_msat: int) -> Invoice:
+        """See `PayoutAddress.own_invoice`. The same checks as of an address's invoice, in words for who pasted it."""
+        tidy = re.sub(r"(?i)\Alightning:", "", "".join(text.split()))
+        try:
+            decoded = bolt11.decode(tidy)
+        except ValueError as error:
+            raise Rejected(
+                "bad_invoice", f"this invoice cannot be paid: {error}; copy all of it from your wallet again"
+            ) from error
+        try:
+            self._check_invoice(decoded, amount_msat)
+        except Rejected as error:
+            raise Rejected(error.code, _to_the_owner(decoded, error, self._network, amount_msat)) from error
+        if await self._known_hash(decoded.payment_hash):
+            raise Rejected(
+                "used_invoice",
+                "this invoice was used before, or is one of this hub's own; make a new one in your wallet",
+            )
+        return _payable(tidy, decoded, amount_msat)
 
     def _decode(self, text: str) -> DecodedInvoice:
         try:
@@ -162,17 +177,46 @@ class LightningAddresses:
                 got_msat=invoice.amount_msat,
             )
         if invoice.timestamp * 1000 > now_ms + MAX_SECONDS_AHEAD * 1000:
-            raise Rejected("bad_invoice", "the wallet gave an invoice dated in the future")
+            raise Rejected("future_invoice", "the wallet gave an invoice dated in the future")
         if invoice.expires_at_ms < now_ms + MIN_SECONDS_LEFT * 1000:
             raise Rejected(
                 "short_invoice", f"the wallet's invoice ends in less than {MIN_SECONDS_LEFT} seconds"
             )
         if invoice.min_final_cltv > MAX_FINAL_CLTV:
             raise Rejected(
-                "bad_invoice", f"the wallet wants to hold the payment for {invoice.min_final_cltv} blocks"
+                "long_hold", f"the wallet wants to hold the payment for {invoice.min_final_cltv} blocks"
             )
         if invoice.payee in self._own_nodes:
             raise Rejected("own_invoice", "this invoice is one of the hub's own node")
+
+
+def _payable(text: str, decoded: DecodedInvoice, amount_msat: int) -> Invoice:
+    return Invoice(
+        bolt11=text.lower(),
+        payment_hash=decoded.payment_hash,
+        amount_msat=amount_msat,
+        # A wallet may set any end, also one that no calendar holds; an earlier end is always safe.
+        expires_at_ms=min(decoded.expires_at_ms, clock.now_ms() + LONGEST_EXPIRY_MS),
+    )
+
+
+def _to_the_owner(invoice: DecodedInvoice, why: Rejected, network: str, amount_msat: int) -> str:
+    """Why an invoice that somebody made themselves is refused, and what to do about it."""
+    sats = f"{amount_msat // MSAT_PER_SAT:,} sat"
+    again = f"make a new one for exactly {sats} in your wallet"
+    asks = "names no amount"
+    if invoice.amount_msat is not None:
+        asks = f"asks for {from_msat(invoice.amount_msat, Currency.SATS, None):,f} sat"
+    sentences = {
+        "wrong_network": f"this invoice is for the network {invoice.network}, and this hub pays on {network}; "
+        "use a wallet on that network",
+        "wrong_amount": f"this invoice {asks}; {again}",
+        "future_invoice": f"this invoice is dated in the future: set the clock of your wallet right, then {again}",
+        "short_invoice": f"this invoice has run out, or is about to; {again}",
+        "long_hold": f"this invoice may hold the payment for {invoice.min_final_cltv} blocks; use another wallet",
+        "own_invoice": f"this invoice is one of the hub's own; {again}",
+    }
+    return sentences.get(why.code, why.message)
 
 
 def _base(domain: str, url: str) -> str:

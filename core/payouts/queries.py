@@ -1,53 +1,24 @@
-"""Payouts as the worker and the operator read them. While a payment is in doubt nobody reads "failed": a person who
-does so asks for a second payment (ZEUS #3165, #4317)."""
+"""Payouts as the worker and the operator read them; the sentences are in `words.py`. Also: is a payment hash in our books."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core import clock
+from core.bank.tables import BankAccountRow
+from core.billing.tables import TopUp
 from core.outbox.tables import OutboxRow
 from core.payouts.states import IN_CLEARING, OWED, PAID, PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
+from core.payouts.words import Job, PayoutLine, Where, line
 from core.workers.tables import Worker
 
-WORDS: dict[PayoutState, str] = {
-    PayoutState.EARNED: "earned, waits for an exchange rate",
-    PayoutState.RESERVED: "about to be sent",
-    PayoutState.READY: "on its way",
-    PayoutState.SENDING: "on its way",
-    PayoutState.UNKNOWN: "on its way",
-    PayoutState.SETTLED: "paid",
-    PayoutState.FAILED: "not delivered, still yours",
-    PayoutState.REVERSED: "taken back by the bank, owed again",
-}
-NO_ADDRESS = "waits for your payout address"
-
-
-class PayoutLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One payout for its worker. `amount` in `currency` is what was promised, `amount_msat` what is sent. `words` may
-    be shown as they are; `note` says why it waits, when something holds it. With `settled_at`: the payment hash and the
-    preimage, by which the worker's wallet finds it."""
-
-    id: str
-    task_id: str
-    state: PayoutState
-    words: str
-    note: str | None
-    amount: Decimal
-    currency: str
-    amount_msat: int
-    rail: str | None
-    created_at: datetime
-    settled_at: datetime | None
-    payment_hash: str | None
-    preimage: str | None
+__all__ = ["PayoutLine", "PayoutPage", "PayoutTotals", "known_hash", "payouts_of", "totals_of", "where_of"]
 
 
 class PayoutPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +29,15 @@ class PayoutPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PayoutTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """In msat: arrived, on its way, and owed but not sent yet."""
+    """In msat: arrived, on its way, owed but not sent yet, and what banks, which carry whole cents, left over (it stays
+    the worker's). `waiting_for_rate` counts payouts in dollars without a rate."""
 
     paid_msat: int
     paid_count: int
     on_its_way_msat: int
     owed_msat: int
+    left_over_msat: int = 0
+    waiting_for_rate: int = 0
 
 
 async def payouts_of(
@@ -82,71 +56,83 @@ async def payouts_of(
         query = query.where(Payout.id < before)
     found = list(await session.scalars(query.order_by(Payout.id.desc()).limit(limit + 1)))
     rows = found[:limit]
-    address = await session.scalar(select(Worker.payout_address).where(Worker.id == worker_id))
-    proofs = await _proofs(session, rows)
-    notes = await _notes(session, [row.id for row in rows if PayoutState(row.state) in OWED])
-    items = [
-        _line(row, proofs.get(row.id), notes.get(row.id), has_address=address is not None) for row in rows
-    ]
+    where = await where_of(session, worker_id)
+    attempts = await _newest_attempts(session, [row.id for row in rows])
+    jobs = await _jobs(session, [row.id for row in rows if PayoutState(row.state) in OWED])
+    now = clock.now()
+    items = [line(row, attempts.get(row.id), jobs.get(row.id), where, now) for row in rows]
     return PayoutPage(items=items, next_before=rows[-1].id if len(found) > limit else None)
 
 
+async def where_of(session: AsyncSession, worker_id: str) -> Where:
+    """Where the worker is paid, as it stands now."""
+    row: Any = (
+        await session.execute(
+            select(Worker.payout_address, Worker.payout_address_usable_at).where(Worker.id == worker_id)
+        )
+    ).first()
+    banks = list(await session.scalars(select(BankAccountRow).where(BankAccountRow.worker_id == worker_id)))
+    account = next((one for one in banks if one.removed_at is None), None)
+    return Where(
+        address=row[0] if row else None,
+        address_from=row[1] if row else None,
+        bank=account.label if account else None,
+        bank_kind=account.kind if account else None,
+        bank_from=account.usable_at if account else None,
+        changes_until=max(
+            (moment for moment in (row[1] if row else None, *(one.usable_at for one in banks)) if moment),
+            default=None,
+        ),
+        ever=bool(row and (row[0] or row[1])) or bool(banks),
+    )
+
+
 async def totals_of(session: AsyncSession, worker_id: str) -> PayoutTotals:
-    query = select(Payout.state, func.count(), func.sum(Payout.amount_msat)).where(
-        Payout.worker_id == worker_id
-    )
+    query = select(
+        Payout.state, func.count(), func.sum(Payout.amount_msat), func.sum(Payout.remainder_msat)
+    ).where(Payout.worker_id == worker_id)
     rows: Any = await session.execute(query.group_by(Payout.state))
-    sums = {PayoutState(state): (int(count), int(total)) for state, count, total in rows}
+    sums = {
+        PayoutState(state): (int(count), int(total), int(left_over))
+        for state, count, total, left_over in rows
+    }
+    nothing = (0, 0, 0)
     return PayoutTotals(
-        paid_msat=sum(sums.get(state, (0, 0))[1] for state in PAID),
-        paid_count=sum(sums.get(state, (0, 0))[0] for state in PAID),
-        on_its_way_msat=sum(sums.get(state, (0, 0))[1] for state in IN_CLEARING),
-        owed_msat=sum(sums.get(state, (0, 0))[1] for state in OWED),
+        paid_msat=sum(total - left for _, total, left in (sums.get(state, nothing) for state in PAID)),
+        paid_count=sum(sums.get(state, nothing)[0] for state in PAID),
+        on_its_way_msat=sum(sums.get(state, nothing)[1] for state in IN_CLEARING),
+        owed_msat=sum(sums.get(state, nothing)[1] for state in OWED),
+        left_over_msat=sum(left for _, _, left in sums.values()),
+        waiting_for_rate=sums.get(PayoutState.EARNED, nothing)[0],
     )
 
 
-async def _proofs(session: AsyncSession, rows: list[Payout]) -> dict[str, PayoutAttempt]:
-    paid = [row.id for row in rows if PayoutState(row.state) in PAID]
-    if not paid:
+async def known_hash(session: AsyncSession, payment_hash: str) -> bool:
+    """True for a hash that we tried to pay, or that pays one of our own invoices: it is never paid (again)."""
+    tried = select(PayoutAttempt.id).where(PayoutAttempt.payment_hash == payment_hash)
+    ours = select(TopUp.id).where(TopUp.payment_hash == payment_hash)
+    return bool(await session.scalar(tried) or await session.scalar(ours))
+
+
+async def _newest_attempts(session: AsyncSession, payout_ids: list[str]) -> dict[str, PayoutAttempt]:
+    if not payout_ids:
         return {}
-    query = select(PayoutAttempt).where(
-        PayoutAttempt.payout_id.in_(paid), PayoutAttempt.state == str(PayoutState.SETTLED)
-    )
-    return {attempt.payout_id: attempt for attempt in await session.scalars(query)}
+    query = select(PayoutAttempt).where(PayoutAttempt.payout_id.in_(payout_ids))
+    return {one.payout_id: one for one in await session.scalars(query.order_by(PayoutAttempt.number))}
 
 
-async def _notes(session: AsyncSession, payout_ids: list[str]) -> dict[str, str]:
-    """What the payout's job said when it last gave up or was put off."""
+async def _jobs(session: AsyncSession, payout_ids: list[str]) -> dict[str, Job]:
+    """What the payout's newest job said when it last gave up or was put off."""
     if not payout_ids:
         return {}
     query = (
-        select(OutboxRow.subject, OutboxRow.last_error)
+        select(OutboxRow.subject, OutboxRow.last_error, OutboxRow.state)
         .where(
             OutboxRow.subject.in_(payout_ids),
             OutboxRow.topic == "payout.reserved",
-            OutboxRow.state.in_(["pending", "dead"]),
-            OutboxRow.last_error.is_not(None),
+            OutboxRow.state.in_(["pending", "leased", "dead"]),
         )
         .order_by(OutboxRow.id)
     )
-    return {str(subject): str(error) for subject, error in await session.execute(query)}
-
-
-def _line(row: Payout, proof: PayoutAttempt | None, note: str | None, *, has_address: bool) -> PayoutLine:
-    state = PayoutState(row.state)
-    waits = state in OWED and not has_address
-    return PayoutLine(
-        id=row.id,
-        task_id=row.task_id,
-        state=state,
-        words=NO_ADDRESS if waits else WORDS[state],
-        note=None if waits else note,
-        amount=row.amount,
-        currency=row.currency,
-        amount_msat=row.amount_msat,
-        rail=row.rail,
-        created_at=row.created_at,
-        settled_at=row.settled_at,
-        payment_hash=proof.payment_hash if proof else None,
-        preimage=proof.preimage if proof else None,
-    )
+    rows: Any = await session.execute(query)
+    return {str(subject): Job(said=said, dead=state == "dead") for subject, said, state in rows}

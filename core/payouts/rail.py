@@ -178,3 +178,8 @@ class PayoutAddress(Protocol):
         """Raises `Rejected` when the address cannot be paid (bad form, wrong network, other amount, used hash),
         `Retryable` when its server did not answer."""
         ...
+
+    async def own_invoice(self, text: str, *, amount_msat: int) -> Invoice:
+        """A BOLT11 invoice that the worker pasted, checked as one from an address. Raises `Rejected` with words for the
+        worker when it cannot be paid: damaged, another network or amount, over, ours, or used before."""
+        ...

@@ -3,6 +3,7 @@ by the CLI and by the demo's seed; a person's row exists before."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -60,7 +61,7 @@ async def change(tx: Transaction, worker_id: str, wanted: ProfileChange, *, acto
     """Set skills, tier, reliability, price floor or capacity. Raises Invalid for bad values, NotFound, and Conflict
     when the new capacity is below what the worker has in hand."""
     check.change(wanted)
-    worker = await _locked(tx, worker_id)
+    worker = await locked(tx, worker_id)
     given: dict[str, Any] = {
         name: value
         for name in wanted.__struct_fields__
@@ -85,16 +86,24 @@ async def change(tx: Transaction, worker_id: str, wanted: ProfileChange, *, acto
     return worker
 
 
-async def set_payout_address(tx: Transaction, worker_id: str, address: str | None, *, actor: str) -> Worker:
-    """Where the worker is paid from now on; None takes the address away. The audit keeps both, because a changed
-    address is what a stolen account looks like. Raises Invalid for a bad shape, NotFound."""
+async def set_payout_address(
+    tx: Transaction, worker_id: str, address: str | None, *, actor: str, usable_at: datetime | None = None
+) -> Worker:
+    """Where the worker is paid from now on, or from `usable_at` (UTC); None takes the address away. The audit keeps
+    both, because a changed address is what a stolen account looks like. Raises Invalid for a bad shape, NotFound."""
     tidy = None if address is None else check.address(address)
-    worker = await _locked(tx, worker_id)
+    worker = await locked(tx, worker_id)
     before = worker.payout_address
     if before == tidy:
         return worker
     worker.payout_address = tidy
-    detail: dict[str, Any] = {"from": before, "to": tidy}
+    trusted_at = usable_at or clock.from_ms(await tx.now_ms())
+    worker.payout_address_usable_at = trusted_at
+    detail: dict[str, Any] = {
+        "from": before,
+        "to": tidy,
+        "usable_at": clock.iso(trusted_at),
+    }
     await record(tx, actor=actor, action="worker.payout_address_changed", subject=worker_id, **detail)
     return worker
 
@@ -116,7 +125,7 @@ def announce_free(tx: Transaction, environment: str) -> None:
 
 
 async def _set_available(tx: Transaction, worker_id: str, *, available: bool, actor: str) -> Worker:
-    worker = await _locked(tx, worker_id)
+    worker = await locked(tx, worker_id)
     if worker.available == available:
         return worker
     worker.available = available
@@ -128,7 +137,7 @@ async def _set_available(tx: Transaction, worker_id: str, *, available: bool, ac
     return worker
 
 
-async def _locked(tx: Transaction, worker_id: str) -> Worker:
+async def locked(tx: Transaction, worker_id: str) -> Worker:
     """The row, held until the end of the transaction. The ORM writes only the columns that changed, so a load that
     routing counts meanwhile is never overwritten."""
     worker = await tx.session.get(

@@ -19,15 +19,25 @@ _ADDRESS = re.compile(
 )
 
 
+# A Strike handle; ana@strike.me answers for it (LUD-16), through the same checks as every other address.
+_STRIKE = re.compile(r"strike:\s*([a-z0-9_.-]{1,64})\Z")
+
+
 def address(text: str) -> str:
-    """The Lightning address in its one form (trimmed, lower case). Judges the shape alone; whether it can be paid is
-    known when an invoice is asked of it. Raises Invalid."""
+    """The Lightning address in its one form (trimmed, lower case); `strike:ana` is ana@strike.me. Judges the shape
+    alone; whether it can be paid is known when an invoice is asked of it. Raises Invalid."""
     tidy = text.strip().lower()
+    handle = _STRIKE.match(tidy)
+    if handle is not None:
+        tidy = f"{handle[1]}@strike.me"
     if len(tidy) > 320 or _ADDRESS.match(tidy) is None:
+        told = "Must look like name@example.com"
+        if tidy.startswith(("lightning:", "lnbc", "lntb", "lnurl")):
+            told += "; an invoice is pasted beside the payout that it is for"
         raise Invalid(
             "bad_payout_address",
             "This is not a Lightning address",
-            field_errors={"payoutAddress": "Must look like name@example.com"},
+            field_errors={"payoutAddress": told},
         )
     return tidy
 
