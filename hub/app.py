@@ -45,7 +45,7 @@ def create_app(services: Services) -> Litestar:
 
     @contextlib.asynccontextmanager
     async def live_rates(_: Litestar) -> AsyncGenerator[None]:
-        async with services.live_rates() if services.live_rates else contextlib.nullcontext():
+        async with services.rates.running(keeper=False):
             yield
 
     return Litestar(

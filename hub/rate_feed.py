@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
+from decimal import Decimal
 
 import msgspec
 
@@ -32,13 +33,14 @@ _FIRST_BACKOFF_SECONDS, _LONGEST_BACKOFF_SECONDS = 5.0, 300.0
 
 def rates_of(rules: RateRules, work: UnitOfWork, get: Getter) -> RateFeed | FixedRates:
     """`get` is `OutboundHttp.get`."""
-    return FixedRates(rules.fixed) if rules.fixed else RateFeed(work, get, rules)
+    return FixedRates(rules.fixed, rules.spread_percent) if rules.fixed else RateFeed(work, get, rules)
 
 
 class FixedRates:
     """The fixed rate for play money, in the form of a RateFeed: always there."""
 
-    def __init__(self, rate: FixedRate):
+    def __init__(self, rate: FixedRate, spread_percent: Decimal):
+        self.spread_percent = spread_percent
         self._rate = rate
 
     def current(self) -> Rate:
@@ -65,11 +67,13 @@ class _Turn(msgspec.Struct, kw_only=True):
 
 
 class RateFeed:
-    """The live rate. `now_ms` is the clock by which samples are judged (UTC)."""
+    """The live rate. `now_ms` is the clock by which samples are judged (UTC); `spread_percent` of a payout in dollars is
+    reserved too."""
 
     def __init__(
         self, work: UnitOfWork, get: Getter, rules: RateRules, *, now_ms: Callable[[], int] = clock.now_ms
     ):
+        self.spread_percent = rules.spread_percent
         self._work = work
         self._get = get
         self._sources = rules.sources

@@ -4,16 +4,14 @@ handed to handlers by `hub/app.py`."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Protocol
 
 from connectors.connector import Connector
 from connectors.http import OutboundHttp
 from connectors.rails.sandbox_wallets import SandboxWallets
 from core.access.sealing import Sealer
-from core.billing.plans import NOTHING, Plans
+from core.billing.plans import Plans
 from core.callbacks.actions import TestResult
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
@@ -23,6 +21,7 @@ from core.rates.model import Rate
 from core.tasks.creation import Created, Prepared
 from core.tasks.model import Environment
 from core.tasks.types import TaskTypes
+from hub.rate_feed import FixedRates, RateFeed
 
 
 class WebSettings(Protocol):
@@ -77,9 +76,6 @@ class Callbacks(Protocol):
 class Services:
     """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
     `watch_connectors` reads changed connector files until it is cancelled.
-    `rate` is for paying: it raises Retryable (`no_rate`) while there is no fresh one. `rate_to_reserve` is for pricing a
-    task, whose reservation may rest on a rate of the last day. `spread_percent` of a payout in dollars is reserved too.
-    `live_rates` keeps both current while its block runs; without it the rate is fixed.
     `wallets` is there only while the sandbox rail is on."""
 
     settings: WebSettings
@@ -87,8 +83,7 @@ class Services:
     work: UnitOfWork
     types: TaskTypes
     plans: Plans
-    rate: Callable[[], Rate]
-    rate_to_reserve: Callable[[], Rate]
+    rates: RateFeed | FixedRates
     connectors: Mapping[str, LoadedConnector]
     sealer: Sealer
     outbound: OutboundHttp
@@ -100,5 +95,7 @@ class Services:
     queue_answers: Callable[[], Awaitable[bool]]
     watch_connectors: Callable[[], Coroutine[Any, Any, None]] | None = None
     wallets: SandboxWallets | None = None
-    spread_percent: Decimal = NOTHING
-    live_rates: Callable[[], AbstractAsyncContextManager[None]] | None = None
+
+    def rate(self) -> Rate:
+        """The rate at which money may be paid now. Raises Retryable (`no_rate`)."""
+        return self.rates.current()

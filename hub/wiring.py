@@ -24,9 +24,12 @@ from connectors.target_guard import parse_allow
 from connectors.threads import Threads
 from connectors.vendor_http import VendorHttp
 from core.access.sealing import Sealer, new_key
+from core.billing.plans import Plans
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
+from core.payouts.order import Orders, check_orders
+from core.payouts.prepare import Means
 from core.payouts.rail import Rail
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
@@ -36,7 +39,7 @@ from hub.embedded import valkey
 from hub.jobs import reconcile
 from hub.jobs.queue import Queue
 from hub.lanes import CallbackTester, CreationLane, IntakeLane
-from hub.rate_feed import FixedRates, RateFeed, rates_of
+from hub.rate_feed import rates_of
 from hub.services import Services
 from hub.settings import Settings
 from hub.understanding import Connectors
@@ -57,7 +60,6 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     book: ConnectorBook
     tools: Tools
     connectors: Connectors
-    rates: RateFeed | FixedRates
 
 
 def queue_url(settings: Settings) -> str:
@@ -76,8 +78,10 @@ async def wire(
     policy = config_files.policy(directory)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = _rails(settings)
-    real_money = any(rail.capabilities.real_money for rail in rails.values())
-    rules = rate_rules.read(settings.rates, real_money=real_money)
+    rail_orders = orders(settings, plans)
+    rules = rate_rules.read(
+        settings.rates, real_money=any(rail.capabilities.real_money for rail in rails.values())
+    )
     sealer = Sealer(settings.secret_keys or [own_key(settings.folder)])
     domains = settings.rails.address_domains
     database = Database(settings.database_url, pool_size=settings.database.pool_size)
@@ -85,23 +89,16 @@ async def wire(
     threads, vendor_http = Threads(), VendorHttp()
     tools = Tools(threads=threads, http=vendor_http.client, pauses=Pauses())
     work = UnitOfWork(database, queue.nudge)
-    outbound = OutboundHttp(
-        allow=parse_allow([*settings.targets.allow, *map(_host_and_port, domains.values())]),
-        before_call=refuse_open_transaction,
-    )
+    outbound = _outbound(settings)
     try:
         async with outbound:
-            rates = rates_of(rules, work, outbound.get)
             services = Services(
                 settings=settings,
                 database=database,
                 work=work,
                 types=types,
                 plans=plans,
-                rate=rates.current,
-                rate_to_reserve=rates.to_reserve,
-                spread_percent=rules.spread_percent,
-                live_rates=lambda: rates.running(keeper=False),
+                rates=rates_of(rules, work, outbound.get),
                 connectors=book,
                 sealer=sealer,
                 outbound=outbound,
@@ -123,13 +120,17 @@ async def wire(
                 book=book,
                 tools=tools,
                 connectors=Connectors(book, types, plans, tools, sealer),
-                rates=rates,
             )
     finally:
         await queue.close()
         threads.close()
         await vendor_http.close()
         await database.close()
+
+
+def _outbound(settings: Settings) -> OutboundHttp:
+    allowed = [*settings.targets.allow, *map(_host_and_port, settings.rails.address_domains.values())]
+    return OutboundHttp(allow=parse_allow(allowed), before_call=refuse_open_transaction)
 
 
 def _addresses(
@@ -211,7 +212,20 @@ def _rails(settings: Settings) -> dict[str, Rail]:
         raise Misconfigured(
             "mixed_rails", "hub.yaml: rails.use: the sandbox and a real rail must not share a hub"
         )
+    unknown = sorted(set(settings.payouts.low_balance_sats) - set(rails))
+    if unknown:
+        raise Misconfigured(
+            "unknown_rail", f"hub.yaml: payouts.low_balance_sats.{unknown[0]}: no such rail in rails.use"
+        )
     return rails
+
+
+def orders(settings: Settings, plans: Plans) -> Orders:
+    """The operator's choice of rails. Raises Misconfigured, which names the path and the fix."""
+    found = settings.rails.order
+    made = Orders(default=found.default, plans=found.plans, workers=found.workers)
+    check_orders(made, settings.rails.use, plans.names)
+    return made
 
 
 def _host_and_port(url: str) -> str:

@@ -264,8 +264,7 @@ IDEMPOTENCY = Columns(
 )
 
 
-# A delivery and its job in one statement: one round trip and one commit for any number of deliveries. Columns: id,
-# connector, delivery_id, event_type, headers, body, verified_by, job id.
+# Any number of deliveries and their jobs in one round trip: id, connector, delivery_id, event_type, headers, body, …, job.
 RECEIVE = f"""
     WITH wanted AS (
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::int[], $8::text[])

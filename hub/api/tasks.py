@@ -50,8 +50,9 @@ async def create_one(services: Services, caller: Caller, raw: RawObject, header_
     kind = services.types.get(request.task_type)
     new = new_task(request, kind, caller, header_key)
     plan = services.plans.get(caller.plan)
-    usd_per_btc = services.rate_to_reserve().usd_per_btc
-    return await services.creator.create(prepare(new, kind, plan, usd_per_btc, services.spread_percent))
+    rates = services.rates
+    prepared = prepare(new, kind, plan, rates.to_reserve().usd_per_btc, rates.spread_percent)
+    return await services.creator.create(prepared)
 
 
 def task_response(task: Task, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:

@@ -30,7 +30,7 @@ async def hub() -> AsyncGenerator[Wiring]:
             raise Misconfigured(
                 "schema", "the database does not carry this version's schema; run `hub migrate`"
             )
-        await wiring.rates.look()
+        await wiring.services.rates.look()
         yield wiring
 
 

@@ -23,7 +23,7 @@ def command(ask: bool) -> None:
     """The exchange rate: sources, decision, age. Exit 1 when nothing could be paid in dollars now."""
 
     async def act(wiring: Wiring) -> tuple[Decision | None, Rate | str]:
-        rates = wiring.rates
+        rates = wiring.services.rates
         if isinstance(rates, FixedRates):
             return None, rates.current()
         decision = await rates.ask_now() if ask else rates.decision

@@ -36,7 +36,7 @@ def command(queue: str) -> None:
             }
             watch = wiring.services.watch_connectors
             watching = asyncio.create_task(watch()) if watch else None
-            async with wiring.rates.running(keeper=queue == "money"):
+            async with wiring.services.rates.running(keeper=queue == "money"):
                 await work_forever(wiring.queue_url, wiring.services.work, runners)
             if watching:
                 watching.cancel()

@@ -102,7 +102,7 @@ async def _escalation(
     fetched: tuple[str, ...],
 ) -> DryRun:
     new = known.new_task(meaning)
-    prepare(new, services.types.get(new.task_type), known.plan, services.rate_to_reserve().usd_per_btc)
+    prepare(new, services.types.get(new.task_type), known.plan, services.rates.to_reserve().usd_per_btc)
     existing = await session.scalar(
         select(Task).where(
             Task.connector == name, Task.ticket_id == meaning.ticket.id, Task.escalation_key == meaning.key

@@ -52,8 +52,8 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
             lease,
             connectors.understand,
             s.types,
-            lambda: s.rate_to_reserve().usd_per_btc,
-            s.spread_percent,
+            lambda: s.rates.to_reserve().usd_per_btc,
+            s.rates.spread_percent,
         ),
         "connector.reconcile": lambda lease: reconcile.run(s.work, lease, wiring.book, wiring.tools),
         # to a person

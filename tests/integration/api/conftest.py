@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from core.tasks.types import TaskType, TaskTypes
 from hub import config_files
 from hub.app import create_app
 from hub.lanes import CallbackTester, CreationLane, IntakeLane
+from hub.rate_feed import FixedRates
 from hub.services import Services
 from tests.fakes.sink import Sink, serve_sink
 
@@ -67,7 +69,6 @@ async def services(work: UnitOfWork, tmp_path: Path, sink: Sink) -> AsyncGenerat
     sealer = Sealer([new_key()])
     environ = {"PAGERDUTY_API_TOKEN": "token", "PAGERDUTY_WEBHOOK_SECRET": PAGERDUTY_SECRET}
     pagerduty = load((CONFIG / "connectors/pagerduty.yaml").read_text(), "pagerduty.yaml", environ)
-    rate = fixed("100000", date(2026, 11, 23))
     allow = parse_allow([sink.url.split("/")[2]])
     async with OutboundHttp(allow=allow, before_call=refuse_open_transaction) as outbound:
         yield Services(
@@ -76,8 +77,7 @@ async def services(work: UnitOfWork, tmp_path: Path, sink: Sink) -> AsyncGenerat
             work=work,
             types=TaskTypes([*config_files.task_types(CONFIG), TaskType(name="unpriced", title="No price")]),
             plans=config_files.plans(CONFIG),
-            rate=lambda: rate,
-            rate_to_reserve=lambda: rate,
+            rates=FixedRates(fixed("100000", date(2026, 11, 23)), Decimal(0)),
             connectors={"demo-oncall": pagerduty},
             sealer=sealer,
             outbound=outbound,
