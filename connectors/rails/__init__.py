@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from connectors.rails.bank import BankRail
 from connectors.rails.cln import ClnRail
 from connectors.rails.electrum import ElectrumRail
 from connectors.rails.lnbits import LnbitsRail
@@ -29,6 +30,7 @@ class RailConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 # Name -> builder; a builder raises Misconfigured for options that it cannot use.
 RAILS: dict[str, Callable[[RailConfig], Rail]] = {
+    "bank": lambda config: BankRail.from_options(config.options),
     "cln": lambda config: ClnRail.from_options(config.options),
     "electrum": lambda config: ElectrumRail.from_options(config.options),
     "lnd": lambda config: LndRail.from_options(config.options),

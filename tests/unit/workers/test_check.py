@@ -41,14 +41,30 @@ def test_lightning_addresses(typed: str, kept: str) -> None:
         "änä@wallet.example",
         "a" * 65 + "@wallet.example",
         "ana@" + "a" * 260,
-        "lnbc1p0000",
         "https://wallet.example/ana",
+        "strike:",
+        "strike:a b",
+        "strike:a@b",
     ],
 )
 def test_what_is_not_one(typed: str) -> None:
     with pytest.raises(Invalid) as caught:
         check.address(typed)
     assert caught.value.field_errors == {"payoutAddress": "Must look like name@example.com"}
+
+
+@pytest.mark.parametrize("typed", ["lnbc1p0000", "LIGHTNING:lnbc1p0000", "lnurl1dp68gurn8ghj7"])
+def test_an_invoice_is_sent_to_where_it_belongs(typed: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        check.address(typed)
+    assert caught.value.field_errors["payoutAddress"].endswith("pasted beside the payout that it is for")
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"), [("strike:ana", "ana@strike.me"), (" Strike: Ana_1 ", "ana_1@strike.me")]
+)
+def test_a_strike_handle_is_its_lightning_address(typed: str, kept: str) -> None:
+    assert check.address(typed) == kept
 
 
 @pytest.mark.parametrize("skill", ["", "Two Words", "UPPER", "-x", "a" * 65, "a\n"])
