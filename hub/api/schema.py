@@ -4,6 +4,7 @@ that loads nothing from elsewhere."""
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from importlib import resources
 from typing import Any, cast
 
@@ -88,21 +89,29 @@ def _content(name: str) -> bytes:
 
 
 def router(public_url: str) -> Router:
-    described = document(public_url)
-    as_json = msgspec.json.encode(described)
-    as_yaml = yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=120).encode()
     handlers: list[HTTPRouteHandler] = [
-        _constant("/schema/openapi.json", as_json, "application/json"),
-        _constant("/schema/openapi.yaml", as_yaml, "application/yaml"),
+        _constant("/schema/openapi.json", _as_json, public_url, "application/json"),
+        _constant("/schema/openapi.yaml", _as_yaml, public_url, "application/yaml"),
         docs,
         docs_file,
     ]
     return Router(path="/", opt={"public": "the description of a public interface"}, route_handlers=handlers)
 
 
-def _constant(path: str, content: bytes, media_type: str) -> HTTPRouteHandler:
+def _constant(path: str, write: Callable[[str], bytes], public_url: str, media_type: str) -> HTTPRouteHandler:
     @get(path)
     async def constant() -> Response[bytes]:
-        return Response(content, media_type=media_type, headers={"Cache-Control": "no-cache"})
+        return Response(write(public_url), media_type=media_type, headers={"Cache-Control": "no-cache"})
 
     return constant
+
+
+# Written when somebody asks: reading the two files would be most of the time in which an application starts.
+@functools.cache
+def _as_json(public_url: str) -> bytes:
+    return msgspec.json.encode(document(public_url))
+
+
+@functools.cache
+def _as_yaml(public_url: str) -> bytes:
+    return yaml.safe_dump(document(public_url), sort_keys=False, allow_unicode=True, width=120).encode()
