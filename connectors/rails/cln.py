@@ -1,17 +1,19 @@
 """The rail over one's own Core Lightning, by clnrest: `xpay` (`pay` where the node has none), looked up by hash in
 `listpays` and `listsendpays`. Registered in `connectors/rails/__init__.py`; set up as told in
-`connectors/rails/README.md`. `cln_answers.py` says what its answers mean."""
+`connectors/rails/README.md`. `cln_answers.py` says what its answers mean, `cln_account.py` has all that
+is no payment."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Self, TypeVar
 
 import aiohttp
 import msgspec
 
 from connectors.rails import node_options
+from connectors.rails.cln_account import ClnAccount
 from connectors.rails.cln_answers import (
     FINAL,
     UNKNOWN_METHOD,
@@ -29,7 +31,7 @@ from connectors.rails.cln_answers import read as read_answer
 from connectors.rails.node_checks import IN_FLIGHT, failed, is_hash, refusal, unknown
 from connectors.rails.node_http import NodeHttp, NodeTrouble, said
 from core import clock
-from core.payouts.rail import Capabilities, Invoice, PaymentResult
+from core.payouts.rail import Capabilities, Invoice, PaymentResult, Recorded
 
 ASK_TIMEOUT = 10.0  # seconds for a question that moves no money
 QUIET_SECONDS = 10.0  # beyond `retry_seconds`: for the last part that a command had begun to send
@@ -62,7 +64,7 @@ class _Grave(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClnRail:
-    """Implements `core.payouts.rail.Rail`.
+    """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`.
 
     Two traps decide the form of this class. A command that pays goes on when its caller hangs up, and between two of
     its attempts every part there is has failed: that is FAILED only when we heard the command end, or when nothing new
@@ -76,6 +78,7 @@ class ClnRail:
         self._quiet_seconds = options.retry_seconds + quiet_seconds
         self._network = options.network
         self._checked = False  # the node said once that it is the one we mean
+        self._account = ClnAccount(http, self._network, self._wrong_node)
         self._pays_with = "xpay"
         self._graves: OrderedDict[str, _Grave] = OrderedDict()
         self.capabilities = Capabilities(
@@ -114,6 +117,22 @@ class ClnRail:
                 return await self._find(session, payment_hash)
         except NodeTrouble as error:
             return unknown(f"cln: {error}")
+
+    async def balance_msat(self) -> int:
+        """See `Funded`."""
+        return await self._account.balance_msat()
+
+    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
+        """See `Recording`."""
+        return self._account.payments(since_ms)
+
+    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
+        """See `Receiving`."""
+        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
+
+    async def received_msat(self, payment_hash: str) -> int | None:
+        """See `Receiving`."""
+        return await self._account.received_msat(payment_hash)
 
     async def _send(
         self, session: aiohttp.ClientSession, invoice: Invoice, max_fee_msat: int

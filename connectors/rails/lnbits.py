@@ -3,13 +3,14 @@ README.md beside this file says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Literal, Self, cast
 
 import msgspec
 
 from connectors.calls import NoAnswer, NotSent
 from connectors.rails import wallet_options
+from connectors.rails.lnbits_account import LnbitsAccount
 from connectors.rails.wallet_checks import (
     IN_FLIGHT,
     amount,
@@ -24,7 +25,7 @@ from connectors.rails.wallet_checks import (
 from connectors.rails.wallet_http import LOOK_UP_SECONDS, Reply, call
 from connectors.secret_refs import Secrets
 from core import clock
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
 
 _PAYMENT_ERROR = 520  # LNbits' status for every PaymentError
 
@@ -40,17 +41,19 @@ class LnbitsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class LnbitsRail:
-    """Implements `core.payouts.rail.Rail`."""
+    """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`."""
 
     name = "lnbits"
 
     def __init__(self, options: LnbitsOptions):
         self._options = options
-        self._payments = wallet_options.base_url(self.name, options.url) + "/api/v1/payments"
+        api = wallet_options.base_url(self.name, options.url) + "/api/v1"
+        self._payments = f"{api}/payments"
         key = wallet_options.secret(
             self.name, "admin_key", options.admin_key, where="the wallet's Admin key (not its Invoice key)"
         )
         self._headers = {"X-Api-Key": key}
+        self._account = LnbitsAccount(api, self._headers, options.network)
         self.capabilities = Capabilities(
             real_money=options.network == "bc", proves_by_preimage=True, network=options.network
         )
@@ -99,6 +102,22 @@ class LnbitsRail:
         if reply.status != 200:
             return unknown(_refused(reply))
         return recorded(reply.body, payment_hash)
+
+    async def balance_msat(self) -> int:
+        """See `Funded`."""
+        return await self._account.balance_msat()
+
+    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
+        """See `Recording`."""
+        return self._account.payments(since_ms)
+
+    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
+        """See `Receiving`."""
+        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
+
+    async def received_msat(self, payment_hash: str) -> int | None:
+        """See `Receiving`."""
+        return await self._account.received_msat(payment_hash)
 
     async def _over_limit(self, invoice: Invoice, max_fee_msat: int) -> PaymentResult | None:
         """LNbits takes no fee limit with a payment: it lets its funding source spend its own fee reserve, and adds its

@@ -1,19 +1,20 @@
 """The rail over one's own lnd, by REST: `POST /v2/router/send`, looked up by hash at `GET /v2/router/track`. lnd writes a
 payment down before it sends and refuses a hash twice. Registered in `connectors/rails/__init__.py`; set up as told in
-`connectors/rails/README.md`. `lnd_answers.py` says what its answers mean."""
+`connectors/rails/README.md`. `lnd_answers.py` says what its answers mean, `lnd_account.py` has all that is no payment."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Self
 
 import aiohttp
 import msgspec
 
 from connectors.rails import node_options
+from connectors.rails.lnd_account import LndAccount
 from connectors.rails.lnd_answers import (
     Payment,
     Refusal,
@@ -27,7 +28,7 @@ from connectors.rails.lnd_answers import (
 from connectors.rails.node_checks import failed, is_hash, refusal, unknown
 from connectors.rails.node_http import NodeHttp, NodeTrouble, said
 from core import clock
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
 
 ASK_TIMEOUT = 10.0  # seconds for a question that moves no money
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -49,7 +50,7 @@ class LndOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class LndRail:
-    """Implements `core.payouts.rail.Rail`."""
+    """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`."""
 
     name = "lnd"
 
@@ -58,6 +59,7 @@ class LndRail:
         self._http = http
         self._network = options.network
         self._checked = False  # the node said once that it is the one we mean
+        self._account = LndAccount(http, self._network, self._wrong_node)
         self.capabilities = Capabilities(
             real_money=self._network == "bc", proves_by_preimage=True, network=self._network
         )
@@ -102,6 +104,22 @@ class LndRail:
                 return await self._track(session, payment_hash)
         except NodeTrouble as error:
             return unknown(f"lnd: {error}")
+
+    async def balance_msat(self) -> int:
+        """See `Funded`."""
+        return await self._account.balance_msat()
+
+    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
+        """See `Recording`."""
+        return self._account.payments(since_ms)
+
+    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
+        """See `Receiving`."""
+        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
+
+    async def received_msat(self, payment_hash: str) -> int | None:
+        """See `Receiving`."""
+        return await self._account.received_msat(payment_hash)
 
     async def _send(
         self, session: aiohttp.ClientSession, invoice: Invoice, max_fee_msat: int

@@ -4,13 +4,14 @@ Registered in `connectors/rails/__init__.py`; set up as README.md beside this fi
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Literal, Self
 
 import msgspec
 
 from connectors.calls import NoAnswer, NotSent
 from connectors.rails import wallet_options
+from connectors.rails.phoenixd_account import PhoenixdAccount
 from connectors.rails.wallet_checks import (
     IN_FLIGHT,
     amount,
@@ -26,7 +27,7 @@ from connectors.rails.wallet_http import LOOK_UP_SECONDS, Reply, call
 from connectors.secret_refs import Secrets
 from core import clock
 from core.money import MSAT_PER_SAT
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
 
 # Words of lightning-kmp's FinalFailure that say nothing against an earlier payment of the same hash.
 _NOT_ABOUT_THE_FIRST = ("another payment is in progress", "already been paid", "payment ID must be unique")
@@ -45,7 +46,7 @@ class PhoenixdOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class PhoenixdRail:
-    """Implements `core.payouts.rail.Rail`."""
+    """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`."""
 
     name = "phoenixd"
 
@@ -58,6 +59,7 @@ class PhoenixdRail:
         # Any user name will do; the password is what phoenixd compares.
         token = base64.b64encode(f"hub:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"}
+        self._account = PhoenixdAccount(self._url, self._headers, options.network)
         self.capabilities = Capabilities(
             real_money=options.network == "bc", proves_by_preimage=True, network=options.network
         )
@@ -109,6 +111,22 @@ class PhoenixdRail:
         if reply.status != 200:
             return unknown(_refused(reply))
         return recorded(reply.body, payment_hash)
+
+    async def balance_msat(self) -> int:
+        """See `Funded`."""
+        return await self._account.balance_msat()
+
+    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
+        """See `Recording`."""
+        return self._account.payments(since_ms)
+
+    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
+        """See `Receiving`."""
+        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
+
+    async def received_msat(self, payment_hash: str) -> int | None:
+        """See `Receiving`."""
+        return await self._account.received_msat(payment_hash)
 
     async def _paid(self, payment_hash: str, reply: Reply) -> PaymentResult:
         if reply.status != 200:

@@ -6,22 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
-from connectors.rails import bolt11, sandbox_book
-from connectors.rails.sandbox_book import Fault, PaymentRecord, Script
+from connectors.rails import bolt11, sandbox_book, sandbox_wallets
+from connectors.rails.incoming import own_invoice, trouble
+from connectors.rails.sandbox_book import OWN_WALLET, Fault, PaymentRecord, Script
 from connectors.rails.sandbox_file import SandboxFile
 from core import clock
 from core.errors import Misconfigured
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
 
 NETWORK = "bcrt"
 FILE_NAME = "sandbox-rail.sqlite3"
 POLL_S = 0.02
+
+AnswerT = TypeVar("AnswerT")
 
 
 class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +38,7 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class SandboxRail:
-    """Implements `core.payouts.rail.Rail`. Safe to use from several threads and processes over one file."""
+    """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`. Safe to use from several threads and processes over one file."""
 
     name = "sandbox"
     capabilities = Capabilities(real_money=False, proves_by_preimage=True, network=NETWORK)
@@ -79,24 +82,66 @@ class SandboxRail:
         except sqlite3.Error as error:
             return _unknown(f"the sandbox's file did not answer: {error}")
 
-    async def balance(self) -> int:
-        """Play money left to send, in msat."""
+    async def balance_msat(self) -> int:
+        """See `Funded`: play money."""
 
         def ask() -> int:
             with self._file.read() as db:
-                return self._options.funds_msat - sandbox_book.spent_msat(db)
+                mine = self._options.funds_msat + sandbox_book.receipts_msat(db)
+                return mine - sandbox_book.spent_msat(db)
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(_asked, ask)
 
-    async def payments(self) -> list[PaymentRecord]:
-        """The whole history, oldest first: the witness of what was really paid."""
+    async def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
+        """See `Recording`. `at_ms` is when it was made."""
+        for one in await self.history():
+            if one.created_at_ms >= since_ms:
+                yield Recorded(
+                    payment_hash=one.payment_hash,
+                    outcome=one.state,
+                    amount_msat=one.amount_msat,
+                    fee_msat=one.fee_msat if one.state is Outcome.SETTLED else 0,
+                    at_ms=one.created_at_ms,
+                )
+
+    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
+        """See `Receiving`. `hub sandbox pay` pays it."""
+
+        def make() -> str:
+            return sandbox_wallets.make_invoice(
+                self._file,
+                OWN_WALLET,
+                amount_msat,
+                network=NETWORK,
+                description=memo,
+                expires_seconds=expires_seconds,
+            )
+
+        text = await asyncio.to_thread(_asked, make)
+        return own_invoice(text, rail=self.name, network=NETWORK, amount_msat=amount_msat)
+
+    async def received_msat(self, payment_hash: str) -> int | None:
+        """See `Receiving`. What came late is there all the same."""
+
+        def ask() -> int | None:
+            with self._file.read() as db:
+                arrived = sandbox_book.receipt_msat(db, payment_hash)
+                ends_ms = sandbox_book.invoice_end_ms(db, payment_hash)
+            if arrived is not None:
+                return arrived
+            return None if ends_ms is None or ends_ms < clock.now_ms() else 0
+
+        return await asyncio.to_thread(_asked, ask)
+
+    async def history(self) -> list[PaymentRecord]:
+        """Everything written about every payment, oldest first: the witness of what was really paid."""
 
         def ask() -> list[PaymentRecord]:
             with self._file.write() as db:
                 sandbox_book.decide_due(db, clock.now_ms())
                 return sandbox_book.history(db)
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(_asked, ask)
 
     def _begin(self, invoice: Invoice, max_fee_msat: int) -> PaymentResult | Script | None:
         """Refuse, or commit the payment as in flight and say how it shall misbehave (None: not at all)."""
@@ -206,6 +251,14 @@ class SandboxRail:
 
     def _fee(self, amount_msat: int) -> int:
         return self._options.fee_base_msat + amount_msat * self._options.fee_ppm // 1_000_000
+
+
+def _asked(question: Callable[[], AnswerT]) -> AnswerT:
+    """For the questions that raise. Raises Retryable."""
+    try:
+        return question()
+    except sqlite3.Error as error:
+        raise trouble("sandbox", f"its file did not answer: {error}") from error
 
 
 def _due(script: Script | None, now_ms: int) -> int | None:

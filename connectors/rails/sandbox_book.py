@@ -11,6 +11,7 @@ import msgspec
 from core.payouts.rail import Outcome
 
 DAY_MS = 86_400_000
+OWN_WALLET = ":hub"  # the rail itself; no worker's name has a colon
 
 
 class Fault(StrEnum):
@@ -196,6 +197,40 @@ def add_invoice(db: sqlite3.Connection, invoice: NewInvoiceRow, now_ms: int) -> 
 def invoice_text(db: sqlite3.Connection, payment_hash: str) -> str | None:
     row = db.execute("SELECT bolt11 FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
     return None if row is None else str(row["bolt11"])
+
+
+def invoice_end_ms(db: sqlite3.Connection, payment_hash: str) -> int | None:
+    row = db.execute("SELECT expires_at_ms FROM invoices WHERE payment_hash = ?", (payment_hash,)).fetchone()
+    return None if row is None else int(row["expires_at_ms"])
+
+
+def put_receipt(db: sqlite3.Connection, bolt11: str, amount_msat: int | None, now_ms: int) -> int | None:
+    """Somebody pays an invoice of the rail's own, its amount or another one; what has arrived for it, which a second
+    payment does not change. None when there is no such invoice. A receipt outlives its invoice."""
+    invoice = db.execute(
+        "SELECT payment_hash, amount_msat FROM invoices WHERE bolt11 = ? AND wallet = ?",
+        (bolt11.lower(), OWN_WALLET),
+    ).fetchone()
+    if invoice is None:
+        return None
+    db.execute(
+        "INSERT OR IGNORE INTO receipts (payment_hash, amount_msat, at_ms) VALUES (?, ?, ?)",
+        (
+            invoice["payment_hash"],
+            invoice["amount_msat"] if amount_msat is None else amount_msat,
+            now_ms,
+        ),
+    )
+    return receipt_msat(db, invoice["payment_hash"])
+
+
+def receipt_msat(db: sqlite3.Connection, payment_hash: str) -> int | None:
+    row = db.execute("SELECT amount_msat FROM receipts WHERE payment_hash = ?", (payment_hash,)).fetchone()
+    return None if row is None else int(row["amount_msat"])
+
+
+def receipts_msat(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(sum(amount_msat), 0) FROM receipts").fetchone()[0])
 
 
 def received_msat(db: sqlite3.Connection, wallet: str) -> int:

@@ -44,6 +44,12 @@ CREATE TABLE IF NOT EXISTS payments (
     preimage TEXT,
     reason TEXT
 ) STRICT;
+-- What others have paid to an invoice of the rail's own (wallet ':hub').
+CREATE TABLE IF NOT EXISTS receipts (
+    payment_hash TEXT PRIMARY KEY,
+    amount_msat INTEGER NOT NULL CHECK (amount_msat > 0),
+    at_ms INTEGER NOT NULL
+) STRICT;
 CREATE INDEX IF NOT EXISTS ix_payments_due ON payments (due_at_ms) WHERE state = 'in_flight';
 -- Append only and without a unique key on the hash, so that paying twice would show.
 CREATE TABLE IF NOT EXISTS settlements (

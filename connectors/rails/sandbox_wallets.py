@@ -79,35 +79,15 @@ class SandboxWallets:
         return await asyncio.to_thread(ask)
 
     def _invoice(self, name: str, amount_msat: int, comment: str, made_at_s: int | None, network: str) -> str:
-        now_ms = clock.now_ms()
-        timestamp = now_ms // 1000 if made_at_s is None else made_at_s
-        preimage = secrets.token_bytes(32)
-        payment_hash = hashlib.sha256(preimage).hexdigest()
-        text = encode(
-            NewInvoice(
-                network=network,
-                amount_msat=amount_msat,
-                timestamp=timestamp,
-                payment_hash=payment_hash,
-                payment_secret=secrets.token_hex(32),
-                description_hash=hashlib.sha256(self._metadata(name).encode()).hexdigest(),  # LUD-06
-                expiry_s=EXPIRY_S,
-                min_final_cltv=FINAL_CLTV,
-            ),
-            self._file.private_key,
-        )
-        row = NewInvoiceRow(
-            payment_hash=payment_hash,
-            wallet=name,
-            preimage=preimage.hex(),
-            amount_msat=amount_msat,
-            bolt11=text,
+        return make_invoice(
+            self._file,
+            name,
+            amount_msat,
+            network=network,
+            description_hash=hashlib.sha256(self._metadata(name).encode()).hexdigest(),  # LUD-06
             comment=comment,
-            expires_at_ms=(timestamp + EXPIRY_S) * 1000,
+            made_at_s=made_at_s,
         )
-        with self._file.write() as db:
-            sandbox_book.add_invoice(db, row, now_ms)
-        return text
 
     def _metadata(self, name: str) -> str:
         """LUD-06's JSON in a string; the same text whenever asked, since invoices carry its hash."""
@@ -115,6 +95,52 @@ class SandboxWallets:
         return msgspec.json.encode(
             [["text/plain", f"TEST MONEY for {address}"], ["text/identifier", address]]
         ).decode()
+
+
+def make_invoice(
+    file: SandboxFile,
+    wallet: str,
+    amount_msat: int,
+    *,
+    network: str,
+    description: str | None = None,
+    description_hash: str | None = None,
+    comment: str = "",
+    made_at_s: int | None = None,
+    expires_seconds: int = EXPIRY_S,
+) -> str:
+    """A fresh invoice, signed by the sandbox's key and written into its book; the rail makes its own with this too.
+    Blocking."""
+    now_ms = clock.now_ms()
+    timestamp = now_ms // 1000 if made_at_s is None else made_at_s
+    preimage = secrets.token_bytes(32)
+    payment_hash = hashlib.sha256(preimage).hexdigest()
+    text = encode(
+        NewInvoice(
+            network=network,
+            amount_msat=amount_msat,
+            timestamp=timestamp,
+            payment_hash=payment_hash,
+            payment_secret=secrets.token_hex(32),
+            description=description,
+            description_hash=description_hash,
+            expiry_s=expires_seconds,
+            min_final_cltv=FINAL_CLTV,
+        ),
+        file.private_key,
+    )
+    row = NewInvoiceRow(
+        payment_hash=payment_hash,
+        wallet=wallet,
+        preimage=preimage.hex(),
+        amount_msat=amount_msat,
+        bolt11=text,
+        comment=comment,
+        expires_at_ms=(timestamp + expires_seconds) * 1000,
+    )
+    with file.write() as db:
+        sandbox_book.add_invoice(db, row, now_ms)
+    return text
 
 
 def _error(reason: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ from connectors.calls import NoAnswer, NotSent
 CONNECT_SECONDS = 3.0
 LOOK_UP_SECONDS = 4.0  # a payment asks two or three times, and a job that pays holds its lease for 30 seconds
 MAX_ANSWER = 65_536  # bytes; one payment is 1 to 4 KB
+MAX_PAGE = 4 * 1024 * 1024  # bytes of a page of payments
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +40,9 @@ async def call(
     seconds: float,
     form: Mapping[str, str] | None = None,
     json: Mapping[str, Any] | None = None,
+    limit: int = MAX_ANSWER,
 ) -> Reply:
-    """The answer to one request, within `seconds` in all.
+    """The answer to one request, of `limit` bytes at most, within `seconds` in all.
 
     A connection of its own for every call: one that is kept open may be closed by the server while our request is on
     its way, and then nobody knows whether it arrived. No redirects, no retries, nothing from the environment.
@@ -63,8 +65,8 @@ async def call(
                 raw = b""
                 async for chunk in response.aiter_bytes():
                     raw += chunk
-                    if len(raw) > MAX_ANSWER:
-                        raise NoAnswer(f"the answer is longer than {MAX_ANSWER} bytes")
+                    if len(raw) > limit:
+                        raise NoAnswer(f"the answer is longer than {limit} bytes")
             finally:
                 await response.aclose()
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:

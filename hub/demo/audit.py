@@ -51,7 +51,7 @@ async def audit(wiring: Wiring) -> list[str]:
         replies = list(await session.scalars(select(Reply).where(Reply.state == ReplyState.DELIVERED)))
     rail = services.rails["sandbox"]
     assert isinstance(rail, SandboxRail)
-    for payment in await rail.payments():
+    for payment in await rail.history():
         if payment.settled_count > 1:
             problems.append(f"the node paid {payment.payment_hash} {payment.settled_count} times")
         attempt = settled.pop(payment.payment_hash, None)

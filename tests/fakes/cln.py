@@ -13,6 +13,7 @@ import msgspec
 
 from connectors.rails import bolt11
 from core import clock
+from tests.fakes.own_invoices import OwnInvoice, OwnInvoices
 from tests.fakes.payee import Payee, Verdict
 from tests.fakes.tls_node import CREDENTIAL, Fault, Reply, Request, TlsNode
 
@@ -32,6 +33,8 @@ class FakeCln(TlsNode):
 
     def __init__(self, folder: Path, *, network: str = "regtest", has_xpay: bool = True):
         self.payee = Payee()
+        self.own = OwnInvoices()
+        self.balance_msat = 100_000_000
         self.network = network
         self.has_xpay = has_xpay
         self.verdicts: deque[Verdict] = deque()
@@ -53,6 +56,18 @@ class FakeCln(TlsNode):
             return Reply(201, iter([msgspec.json.encode(self._call(request))]))
         except RpcFailure as failure:
             return Reply(failure.status, iter([msgspec.json.encode(failure.error)]))
+
+    def paid_before(self, count: int, amount_msat: int) -> list[str]:
+        """So many payments that are settled already; their hashes. Each has a first part that failed, and two that
+        arrived."""
+        texts = [self.payee.invoice(amount_msat) for _ in range(count)]
+        hashes = [bolt11.decode(text).payment_hash for text in texts]
+        with self._changed:
+            for status in ("failed", "complete", "complete"):
+                for payment_hash, text in zip(hashes, texts, strict=True):
+                    part = self._add(payment_hash, amount_msat // 2, text)
+                    part["status"] = status
+        return hashes
 
     def release(self, *, settle: bool) -> None:
         """Decide what is held; a node that was looking for another way finds one, or gives up."""
@@ -83,6 +98,20 @@ class FakeCln(TlsNode):
                 return {"id": NODE_ID, "network": self.network, "version": "v26.06.6"}
             case "listpays":
                 return {"pays": self._pays(asked)}
+            case "listsendpays" if "index" in request.body:
+                start, most = request.body["start"], request.body["limit"]
+                with self._changed:
+                    found = [part for part in self.parts if part["created_index"] >= start]
+                    return {"payments": [dict(part) for part in found[:most]]}
+            case "listpeerchannels":
+                return {"channels": self._channels()}
+            case "invoice":
+                body = request.body
+                made = self.own.make(body["amount_msat"], memo=body["description"], expiry_s=body["expiry"])
+                return {"bolt11": made.text, "payment_hash": made.payment_hash, "expires_at": made.ends_s}
+            case "listinvoices":
+                own = self.own.find(asked)
+                return {"invoices": [] if own is None else [_shown(own)]}
             case "listsendpays":
                 with self._changed:
                     return {"payments": [dict(part) for part in self._of(asked)]}
@@ -148,6 +177,14 @@ class FakeCln(TlsNode):
         else:
             part.update(status="failed", completed_at=clock.unix())
 
+    def _channels(self) -> list[dict[str, Any]]:
+        """One that can be used, one whose peer is away, one that is being closed."""
+        states = (("CHANNELD_NORMAL", True), ("CHANNELD_NORMAL", False), ("CLOSINGD_COMPLETE", True))
+        return [
+            {"state": state, "peer_connected": there, "spendable_msat": self.balance_msat}
+            for state, there in states
+        ]
+
     def _of(self, payment_hash: str) -> list[dict[str, Any]]:
         return [part for part in self.parts if part["payment_hash"] == payment_hash]
 
@@ -177,3 +214,17 @@ class FakeCln(TlsNode):
         if by_xpay:
             return paid | {"failed_parts": 0, "successful_parts": 1}
         return paid | {"payment_hash": part["payment_hash"], "status": "complete", "parts": 1}
+
+
+def _shown(invoice: OwnInvoice) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "label": "hub",
+        "bolt11": invoice.text,
+        "payment_hash": invoice.payment_hash,
+        "amount_msat": invoice.amount_msat,
+        "status": "expired" if invoice.over else "unpaid",
+        "expires_at": invoice.ends_s,
+    }
+    if invoice.received_msat:
+        shown |= {"status": "paid", "amount_received_msat": invoice.received_msat}
+    return shown

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from connectors.rails import bolt11
 from core import clock
+from tests.fakes.own_invoices import OwnInvoices
 from tests.fakes.wallet_faults import Faults, Payee, serve
 
 ADMIN_KEY, INVOICE_KEY, OTHER_KEY = "a1" * 16, "b2" * 16, "c3" * 16
@@ -31,6 +32,7 @@ class Row(msgspec.Struct, kw_only=True):
     bolt11: str
     status: str = "pending"
     preimage: str | None = None
+    time: str = msgspec.field(default_factory=lambda: clock.iso(clock.now()))
     ended: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
@@ -41,6 +43,7 @@ class Lnbits:
     def __init__(self) -> None:
         self.url = ""
         self.payee = Payee()
+        self.own = OwnInvoices()
         self.faults = Faults(self.payee, lambda request: request.method == "POST")
         self.rows: list[Row] = []
         self.fates: deque[str] = deque()
@@ -56,11 +59,24 @@ class Lnbits:
         app.add_routes(
             [
                 web.post(PAYMENTS, self._create),
+                web.get(PAYMENTS, self._list),
+                web.get("/api/v1/wallet", self._wallet),
                 web.get(f"{PAYMENTS}/fee-reserve", self._fee_reserve),
                 web.get(f"{PAYMENTS}/{{hash}}", self._payment),
             ]
         )
         return app
+
+    def paid_before(self, count: int, amount_msat: int) -> list[str]:
+        """So many payments that are settled already; their hashes."""
+        hashes: list[str] = []
+        for _ in range(count):
+            text = self.payee.invoice(amount_msat)
+            hashes.append(bolt11.decode(text).payment_hash)
+            row = Row(wallet="hub", payment_hash=hashes[-1], amount=-amount_msat, fee=0, bolt11=text)
+            self.rows.append(row)
+            self._end(row, settle=True)
+        return hashes
 
     def release(self, *, settle: bool) -> None:
         """Let every payment in flight end."""
@@ -91,12 +107,50 @@ class Lnbits:
         if key not in self.keys:
             return web.json_response({"detail": "Wallet not found."}, status=404)
         data = await request.json()
-        assert data["out"] is True
+        if data["out"] is False:
+            return self._invoice(self.keys[key], data)
         try:
             invoice = bolt11.decode(data["bolt11"])
         except ValueError:
             return _error("Bolt11 decoding failed.", "failed")
         return await self._pay(self.keys[key], data["bolt11"], invoice)
+
+    def _invoice(self, wallet: str, data: dict[str, Any]) -> web.Response:
+        assert data["unit"] == "sat"
+        made = self.own.make(data["amount"] * 1000, memo=data["memo"], expiry_s=data["expiry"])
+        self.rows.append(
+            Row(
+                wallet=wallet,
+                payment_hash=made.payment_hash,
+                amount=made.amount_msat,
+                fee=0,
+                bolt11=made.text,
+                preimage=made.preimage,
+            )
+        )
+        return web.json_response(_shown(self.rows[-1]), status=201)
+
+    def received(self, payment_hash: str, amount_msat: int) -> None:
+        """Somebody pays an invoice of this wallet; LNbits writes down what its funding source says has come."""
+        row = next(row for row in self._of(payment_hash) if row.amount > 0)
+        row.status, row.amount = "success", amount_msat
+
+    def forget(self, payment_hash: str) -> None:
+        self.rows = [row for row in self.rows if row.payment_hash != payment_hash]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        wallet = self.keys.get(request.headers.get("X-Api-Key", ""))
+        if wallet is None:
+            return web.json_response({"detail": "Wallet not found."}, status=404)
+        assert (request.query["sortby"], request.query["direction"]) == ("time", "desc")
+        offset, most = int(request.query["offset"]), int(request.query["limit"])
+        mine = [row for row in reversed(self.rows) if row.wallet == wallet]
+        return web.json_response([_shown(row) for row in mine[offset : offset + most]])
+
+    async def _wallet(self, request: web.Request) -> web.Response:
+        if request.headers.get("X-Api-Key", "") not in self.keys:
+            return web.json_response({"detail": "Wallet not found."}, status=404)
+        return web.json_response({"name": "hub", "balance": self.balance})
 
     async def _pay(self, wallet: str, text: str, invoice: bolt11.DecodedInvoice) -> web.Response:
         assert invoice.amount_msat is not None
@@ -197,7 +251,7 @@ def _shown(row: Row) -> dict[str, Any]:
         "status": row.status,
         "preimage": row.preimage,
         "memo": "a verified answer",
-        "time": clock.iso(clock.now()),
+        "time": row.time,
         "extra": {},
         "labels": [],
     }

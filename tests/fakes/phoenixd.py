@@ -16,6 +16,7 @@ from aiohttp import web
 
 from connectors.rails import bolt11
 from core import clock
+from tests.fakes.own_invoices import OwnInvoices
 from tests.fakes.wallet_faults import Faults, Payee, serve
 
 PASSWORD = "8d4f21a1c7"
@@ -44,6 +45,7 @@ class Phoenixd:
     def __init__(self) -> None:
         self.url = ""
         self.payee = Payee()
+        self.own = OwnInvoices()
         self.faults = Faults(self.payee, lambda request: request.path == "/payinvoice")
         self.records: list[Record] = []
         self.fates: deque[str] = deque()
@@ -59,9 +61,28 @@ class Phoenixd:
             [
                 web.post("/payinvoice", self._pay_invoice),
                 web.get("/payments/outgoingbyhash/{hash}", self._by_hash),
+                web.get("/payments/outgoing", self._outgoing),
+                web.get("/getbalance", self._balance),
+                web.post("/createinvoice", self._create_invoice),
+                web.get("/payments/incoming/{hash}", self._incoming),
             ]
         )
         return app
+
+    def paid_before(self, count: int, amount_msat: int) -> list[str]:
+        """So many payments that are settled already; their hashes."""
+        for _ in range(count):
+            text = self.payee.invoice(amount_msat)
+            record = self._record(text, bolt11.decode(text).payment_hash, amount_msat)
+            self.records.append(record)
+            self._end(record, "")
+        return [record.payment_hash for record in self.records[-count:]]
+
+    def received(self, payment_hash: str, amount_msat: int) -> None:
+        self.own.pay(payment_hash, amount_msat)
+
+    def forget(self, payment_hash: str) -> None:
+        self.own.forget(payment_hash)
 
     def release(self, *, settle: bool) -> None:
         """Let every payment in flight end."""
@@ -97,20 +118,23 @@ class Phoenixd:
         refusal = self._refusal(invoice, amount_msat)
         if refusal:
             return _failed(invoice.payment_hash, refusal)
-        record = Record(
-            payment_id=secrets.token_hex(16),
-            payment_hash=invoice.payment_hash,
-            invoice=str(form["invoice"]),
-            amount_msat=amount_msat,
-            fee_msat=self.fee_base_msat + amount_msat * self.fee_ppm // 1_000_000,
-            created_at=clock.now_ms(),
-        )
+        record = self._record(str(form["invoice"]), invoice.payment_hash, amount_msat)
         self.records.append(record)
         fate = self.fates.popleft() if self.fates else "settle"
         if fate != "hang":
             self._end(record, "" if fate == "settle" else fate)
         await record.ended.wait()
         return _sent(record) if record.preimage else _failed(record.payment_hash, record.reason)
+
+    def _record(self, text: str, payment_hash: str, amount_msat: int) -> Record:
+        return Record(
+            payment_id=secrets.token_hex(16),
+            payment_hash=payment_hash,
+            invoice=text,
+            amount_msat=amount_msat,
+            fee_msat=self.fee_base_msat + amount_msat * self.fee_ppm // 1_000_000,
+            created_at=clock.now_ms(),
+        )
 
     def _refusal(self, invoice: bolt11.DecodedInvoice, amount_msat: int) -> str:
         """lightning-kmp's FinalFailure, in its order: an ended failure may be sent again, nothing else."""
@@ -142,6 +166,55 @@ class Phoenixd:
         found = next((record for record in self.records if record.payment_hash == wanted), None)
         if found is None:
             return web.Response(status=404, text="Not found")
+        return web.json_response(self._shown(found))
+
+    async def _outgoing(self, request: web.Request) -> web.Response:
+        """Newest first; `all` shows what failed too."""
+        asked = {key: int(request.query[key]) for key in ("from", "to", "limit", "offset")}
+        found = [
+            record
+            for record in reversed(self.records)
+            if asked["from"] <= record.created_at <= asked["to"]
+            and (request.query.get("all") == "true" or record.completed_at is None or record.preimage)
+        ]
+        page = found[asked["offset"] : asked["offset"] + asked["limit"]]
+        return web.json_response([self._shown(record) for record in page])
+
+    async def _balance(self, _: web.Request) -> web.Response:
+        return web.json_response({"balanceSat": self.balance_msat // 1000, "feeCreditSat": 0})
+
+    async def _create_invoice(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        text = {key: str(value) for key, value in form.items()}
+        if len(text["description"]) > 128:
+            return web.Response(status=400, text="Request parameter description is too long")
+        made = self.own.make(
+            int(text["amountSat"]) * 1000, memo=text["description"], expiry_s=int(text["expirySeconds"])
+        )
+        body = {"amountSat": int(text["amountSat"]), "paymentHash": made.payment_hash}
+        return web.json_response(body | {"serialized": made.text})
+
+    async def _incoming(self, request: web.Request) -> web.Response:
+        found = self.own.find(request.match_info["hash"])
+        if found is None:
+            return web.Response(status=404, text="Not found")
+        body = {
+            "type": "incoming_payment",
+            "subType": "lightning",
+            "paymentHash": found.payment_hash,
+            "preimage": found.preimage,
+            "invoice": found.text,
+            "isPaid": found.received_msat > 0,
+            "isExpired": found.over,
+            "requestedSat": found.amount_msat // 1000,
+            "receivedSat": found.received_msat // 1000,
+            "fees": 0,
+            "expiresAt": found.ends_s * 1000,
+            "createdAt": clock.now_ms(),
+        }
+        return web.json_response(body)
+
+    def _shown(self, found: Record) -> dict[str, Any]:
         ended = found.completed_at is not None
         body = {
             "type": "outgoing_payment",
@@ -156,7 +229,7 @@ class Phoenixd:
             "createdAt": found.created_at,
         }
         # `explicitNulls = false`: what is not known is not there.
-        return web.json_response({key: value for key, value in body.items() if value is not None})
+        return {key: value for key, value in body.items() if value is not None}
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ async def test_three_processes_paying_one_hash_settle_it_once(path: Path) -> Non
         answers = [json.loads((await payer.communicate())[0]) for payer in payers]
         outcomes = sorted(answer["outcome"] for answer in answers)
         assert outcomes == ["settled", "unknown", "unknown"]
-    assert [record.settled_count for record in await rail.payments()] == [1, 1, 1]
+    assert [record.settled_count for record in await rail.history()] == [1, 1, 1]
     assert await SandboxWallets(path).balance("careful") == 3 * AMOUNT
 
 
@@ -97,7 +97,7 @@ async def test_a_payment_goes_on_when_its_process_is_killed(path: Path) -> None:
         return result is not None and result.outcome is Outcome.SETTLED
 
     await wait_until(settled)
-    assert [record.settled_count for record in await rail.payments()] == [1]
+    assert [record.settled_count for record in await rail.history()] == [1]
 
 
 async def test_many_at_once_in_one_process(path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_many_at_once_in_one_process(path: Path) -> None:
     results = await asyncio.gather(*(rail.pay(invoice, max_fee_msat=0) for invoice in invoices * 2))
     counts = {outcome: sum(result.outcome is outcome for result in results) for outcome in Outcome}
     assert counts == {Outcome.SETTLED: 10, Outcome.UNKNOWN: 10, Outcome.FAILED: 0, Outcome.IN_FLIGHT: 0}
-    assert {record.settled_count for record in await rail.payments()} == {1}
+    assert {record.settled_count for record in await rail.history()} == {1}
 
 
 async def test_the_node_has_one_key_that_its_owner_alone_can_read(path: Path) -> None:
@@ -161,7 +161,7 @@ async def test_release_decides_one_or_all(path: Path) -> None:
     assert controls.release(hashes[1], settle=False) == [hashes[1]]
     assert sorted(controls.release()) == sorted([hashes[0], hashes[2]])
     assert controls.release() == []
-    states = {record.payment_hash: (record.state, record.settled_count) for record in await rail.payments()}
+    states = {record.payment_hash: (record.state, record.settled_count) for record in await rail.history()}
     assert states == {
         hashes[0]: (Outcome.SETTLED, 1),
         hashes[1]: (Outcome.FAILED, 0),
@@ -171,17 +171,17 @@ async def test_release_decides_one_or_all(path: Path) -> None:
 
 async def test_fees_and_funds_are_counted_to_the_millisatoshi(path: Path) -> None:
     rail = SandboxRail(path, SandboxOptions(funds_msat=1_200_000, fee_base_msat=1_000, fee_ppm=1_500))
-    assert await rail.balance() == 1_200_000
+    assert await rail.balance_msat() == 1_200_000
     refused = await rail.pay(await fresh(path), max_fee_msat=1_749)
     assert refused == PaymentResult(
         outcome=Outcome.FAILED, reason="no route within the fee limit: 1750 msat are needed"
     )
     paid = await rail.pay(await fresh(path), max_fee_msat=1_750)
     assert (paid.outcome, paid.fee_msat) == (Outcome.SETTLED, 1_750)
-    assert await rail.balance() == 1_200_000 - AMOUNT - 1_750
+    assert await rail.balance_msat() == 1_200_000 - AMOUNT - 1_750
     SandboxControls(path).add_fault(Fault.SETTLE_LATER, seconds=3600)
     assert (await rail.pay(await fresh(path), max_fee_msat=1_750)).outcome is Outcome.IN_FLIGHT
-    assert await rail.balance() == 1_200_000 - 2 * (AMOUNT + 1_750)
+    assert await rail.balance_msat() == 1_200_000 - 2 * (AMOUNT + 1_750)
     poor = await rail.pay(await fresh(path), max_fee_msat=1_750)
     assert poor == PaymentResult(outcome=Outcome.FAILED, reason="insufficient balance")
 

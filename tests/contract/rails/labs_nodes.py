@@ -9,7 +9,7 @@ from connectors.rails import bolt11
 from connectors.rails.cln import ClnRail
 from connectors.rails.lnd import LndRail
 from core import clock
-from core.payouts.rail import Invoice, Rail
+from core.payouts.rail import Invoice, Rail, Receiving
 from tests.fakes.cln import FakeCln
 from tests.fakes.electrum import FakeElectrum
 from tests.fakes.lnd import FakeLnd
@@ -90,7 +90,34 @@ class NodeLab:
         )
 
 
-class LndLab(NodeLab):
+class BooksLab(NodeLab):
+    """The levers beside payments (`AccountLab`)."""
+
+    node: FakeLnd | FakeCln
+
+    def paid_before(self, count: int, amount_msat: int) -> list[str]:
+        return self.node.paid_before(count, amount_msat)
+
+    async def old_invoice(self, amount_msat: int) -> Invoice:
+        assert isinstance(self.rail, Receiving)
+        self.node.own.next_is_old = True
+        return await self.rail.receive(amount_msat, memo="top-up", expires_seconds=3600)
+
+    def somebody_pays(self, invoice: Invoice, amount_msat: int) -> None:
+        self.node.own.pay(invoice.payment_hash, amount_msat)
+
+    def forget(self, invoice: Invoice) -> None:
+        self.node.own.forget(invoice.payment_hash)
+
+    def is_away(self) -> None:
+        self.node.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        if not self.node.closing.is_set():
+            self.node.close()
+
+
+class LndLab(BooksLab):
     node: FakeLnd
 
     async def __aenter__(self) -> LndLab:
@@ -104,7 +131,7 @@ class LndLab(NodeLab):
         self.node.look_up_faults.extend([Fault.RESET_BEFORE] * 2)
 
 
-class ClnLab(NodeLab):
+class ClnLab(BooksLab):
     """The node may try for a second, and the rail believes it after one more tenth."""
 
     node: FakeCln

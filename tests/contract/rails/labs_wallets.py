@@ -8,13 +8,13 @@ from pathlib import Path
 
 from connectors.rails import RAILS, RailConfig, bolt11
 from core import clock
-from core.payouts.rail import Invoice, Rail
+from core.payouts.rail import Invoice, Rail, Receiving
 from tests.fakes.lnbits import ADMIN_KEY, Lnbits, lnbits
 from tests.fakes.phoenixd import PASSWORD, Phoenixd, phoenixd
 from tests.fakes.wallet_faults import Fault
 
 
-class _WalletLab:
+class WalletLab:
     """What both have in common; `self.wallet` is the simulated one. `self._options` is all that a restarted hub knows."""
 
     name: str
@@ -75,12 +75,30 @@ class _WalletLab:
     def release(self, *, settle: bool) -> None:
         self.wallet.release(settle=settle)
 
+    def paid_before(self, count: int, amount_msat: int) -> list[str]:
+        return self.wallet.paid_before(count, amount_msat)
+
+    async def old_invoice(self, amount_msat: int) -> Invoice:
+        assert isinstance(self.rail, Receiving)
+        self.wallet.own.next_is_old = True
+        return await self.rail.receive(amount_msat, memo="top-up", expires_seconds=3600)
+
+    def somebody_pays(self, invoice: Invoice, amount_msat: int) -> None:
+        self.wallet.received(invoice.payment_hash, amount_msat)
+
+    def forget(self, invoice: Invoice) -> None:
+        self.wallet.forget(invoice.payment_hash)
+
+    def is_away(self) -> None:
+        self.wallet.faults.others.append(Fault.RESET_BEFORE)
+        self.wallet.faults.payments.append(Fault.RESET_BEFORE)
+
     async def received_msat(self) -> int:
         assert len(self.wallet.payee.settlements) == len(set(self.wallet.payee.settlements))
         return sum(self.wallet.payee.received.values())
 
 
-class PhoenixdLab(_WalletLab):
+class PhoenixdLab(WalletLab):
     name = "phoenixd"
 
     async def __aenter__(self) -> PhoenixdLab:
@@ -96,7 +114,7 @@ class PhoenixdLab(_WalletLab):
         return self
 
 
-class LnbitsLab(_WalletLab):
+class LnbitsLab(WalletLab):
     name = "lnbits"
 
     async def __aenter__(self) -> LnbitsLab:
