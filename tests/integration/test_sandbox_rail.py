@@ -105,7 +105,10 @@ async def test_many_at_once_in_one_process(path: Path) -> None:
     invoices = [await fresh(path) for _ in range(10)]
     results = await asyncio.gather(*(rail.pay(invoice, max_fee_msat=0) for invoice in invoices * 2))
     counts = {outcome: sum(result.outcome is outcome for result in results) for outcome in Outcome}
-    assert counts == {Outcome.SETTLED: 10, Outcome.UNKNOWN: 10, Outcome.FAILED: 0, Outcome.IN_FLIGHT: 0}
+    assert {outcome: count for outcome, count in counts.items() if count} == {
+        Outcome.SETTLED: 10,
+        Outcome.UNKNOWN: 10,
+    }
     assert {record.settled_count for record in await rail.history()} == {1}
 
 
