@@ -161,10 +161,16 @@ class LogTail:
         self._path = max(folder.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
         self._from = self._path.stat().st_size
 
-    def has(self, words: str) -> bool:
+    def has(self, *words: str) -> bool:
+        """All of them, one after another."""
         with self._path.open("rb") as file:
             file.seek(self._from)
-            return words.encode() in file.read()
+            text = file.read().decode(errors="replace")
+        for word in words:
+            _, found, text = text.partition(word)
+            if not found:
+                return False
+        return True
 
 
 def invoice_of(text: str) -> Invoice:

@@ -40,6 +40,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElectrumLab]:
     lab.stop()
 
 
+@pytest.fixture(autouse=True)
+async def connected(lab: ElectrumLab) -> None:
+    """A test that failed may have left them apart."""
+    await lab.connected()
+
+
 @pytest.fixture
 def rail(lab: ElectrumLab) -> ElectrumRail:
     return lab.rail()
@@ -236,7 +242,8 @@ async def test_a_payer_that_is_killed_after_it_has_sent_knows_it_when_it_is_back
     async with lab.bob_frozen():
         log = lab.alice_log()
         paying = asyncio.create_task(lab.rail().pay(invoice, max_fee_msat=FEE))
-        await wait_until(lambda: log.has("send_commitment"))  # written to disk, then sent
+        # The commitment is written to disk, then sent.
+        await wait_until(lambda: log.has(invoice.payment_hash, "send_commitment", "saved"))
         lab.kill_alice()
         assert (await paying).outcome is Outcome.UNKNOWN
         assert await outcome_of(lab.rail(), invoice) is Outcome.UNKNOWN

@@ -1,4 +1,4 @@
-"""The options of the rails lnd and cln: every mistake names its key and the fix, and repeats no secret."""
+"""The options of the rails lnd, cln and electrum: every mistake names its key and the fix, and repeats no secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.errors import Misconfigured
 from core.payouts.rail import Capabilities
 from tests.fakes.tls_node import make_certificate
 
-KEY = {"lnd": "macaroon", "cln": "rune"}
+KEY = {"lnd": "macaroon", "cln": "rune", "electrum": "password"}
 SECRET = "0201036c6e64"
 
 
