@@ -71,22 +71,50 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     set_on: str = "2026-11-23"
 
 
+class RailOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rail that is tried first, and the next ones after it has failed for good: for all, for the payouts of a plan's
+    organisations, for one worker (id or e-mail address). Empty `default`: the order of `use`."""
+
+    default: list[str] = []
+    plans: dict[str, list[str]] = {}
+    workers: dict[str, list[str]] = {}
+
+
 class RailSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which rails pay, in order of preference, and each one's options. `address_domains` maps a Lightning address's
     domain to the base URL that answers for it, for wallets without a public name."""
 
     use: list[str] = msgspec.field(default_factory=lambda: ["sandbox"])
+    order: RailOrder = RailOrder()
     options: dict[str, dict[str, Any]] = {}
     address_domains: dict[str, str] = {}
 
 
+class Breaker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a rail is not used for new payouts any more: so many in doubt at once, sent within so many minutes."""
+
+    unknowns: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 3
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=1_440)] = 15
+
+
 class PayoutCaps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In satoshis. `paused` is the kill switch."""
+    """What ends in `_sats` is in satoshis. `paused` is the kill switch of the file; `hub payouts pause` needs no restart."""
 
     paused: bool = False
+    address_hold_hours: Annotated[int, msgspec.Meta(ge=0, le=720)] = 24
+    least_sats: Annotated[int, msgspec.Meta(ge=1)] = 1
     per_payout_sats: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     per_worker_day_sats: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    per_hub_hour_sats: Annotated[int, msgspec.Meta(ge=1)] = 2_000_000
     per_hub_day_sats: Annotated[int, msgspec.Meta(ge=1)] = 10_000_000
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    attempts_per_rail: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    max_fee_sats: Annotated[int, msgspec.Meta(ge=0)] = 7
+    max_fee_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
+    breaker: Breaker = Breaker()
+    stuck_minutes: Annotated[int, msgspec.Meta(ge=1)] = 60
+    slow_stuck_days: Annotated[int, msgspec.Meta(ge=1)] = 7
+    low_balance_sats: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +149,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def client_ip_header(self) -> str:
         return self.server.client_ip_header.lower()
+
+    @property
+    def payout_hold_hours(self) -> int:
+        return self.payouts.address_hold_hours
 
     @property
     def public_url(self) -> str:

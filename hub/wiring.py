@@ -31,6 +31,7 @@ from core.errors import Misconfigured
 from core.payouts.order import Orders, check_orders
 from core.payouts.prepare import Means
 from core.payouts.rail import Rail
+from core.payouts.target import Dollars
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
 from hub import config_files, rate_rules
@@ -50,7 +51,8 @@ _LNURL_SECONDS = 10.0
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """The services of the web application, and what only the workers need beside them. `book` holds the connector files
-    as they are now, `connectors` what is built from them, `tools` what they are lent."""
+    as they are now, `connectors` what is built from them, `tools` what they are lent. `means` is what payouts are made
+    with."""
 
     services: Services
     settings: Settings
@@ -60,6 +62,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     book: ConnectorBook
     tools: Tools
     connectors: Connectors
+    means: Means
 
 
 def queue_url(settings: Settings) -> str:
@@ -120,6 +123,12 @@ async def wire(
                 book=book,
                 tools=tools,
                 connectors=Connectors(book, types, plans, tools, sealer),
+                means=Means(
+                    rails=rails,
+                    addresses=services.addresses,
+                    orders=rail_orders,
+                    dollars=Dollars(rate_of=services.rate, unseal=sealer.unseal),
+                ),
             )
     finally:
         await queue.close()

@@ -20,10 +20,12 @@ from core.payouts import actions
 from core.payouts.case import Case, load
 from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
-from core.payouts.prepare import prepare
+from core.payouts.order import Orders
+from core.payouts.prepare import Means, prepare
 from core.payouts.queries import known_hash
 from core.payouts.rail import Invoice, Outcome, PaymentResult, Rail
 from core.payouts.tables import Payout
+from hub.jobs.run import Runner
 from tests.factories import DOLLAR, PLAN, RATE, organisation, problems, task, worker
 
 
@@ -115,6 +117,11 @@ class Lab:
         self.controls = SandboxControls(path)
         self.wallets = Wallets(path, work)
         self.limits = PayoutLimits()
+        self.orders = Orders()
+
+    @property
+    def means(self) -> Means:
+        return Means(rails=self.rails, addresses=self.wallets, orders=self.orders)
 
     async def earned(self, *, address: str | None = "ana@sandbox.test", amount: str = "0.50") -> Payout:
         """A verified task whose worker has just earned `amount` dollars (1,000 sat each)."""
@@ -157,19 +164,29 @@ class Lab:
         await self.run_pay(lease)
 
     async def run_pay(self, lease: Lease) -> None:
-        await actions.pay(self.work, lease, self.rails, self.wallets, self.limits)
+        await actions.pay(self.work, lease, self.means, self.limits)
+
+    async def run_job(self) -> None:
+        """As a worker process runs the job `payout.reserved`: what it raises becomes a later try, with the reason."""
+        async with self.work.begin("test.due") as tx:
+            await tx.execute(
+                "UPDATE outbox SET due_at = 1 WHERE topic = 'payout.reserved' AND state = 'pending'"
+            )
+            sql = "SELECT id FROM outbox WHERE topic = 'payout.reserved' AND state = 'pending' ORDER BY id LIMIT 1"
+            job = (await tx.execute(sql)).scalar_one()
+        await Runner(self.work, {"payout.reserved": self.run_pay}).run(job)
 
     async def ready(self) -> None:
         """Run only the first half of the pay job: as if the process died after it."""
         lease = await self.take("payout.reserved")
         assert lease is not None
-        assert await prepare(self.work, lease, self.rails, self.wallets, self.limits)
+        assert await prepare(self.work, lease, self.means, self.limits)
 
     async def check(self) -> None:
         """Run the job `payout.check` that waits."""
         lease = await self.take("payout.check")
         assert lease is not None
-        await actions.check(self.work, lease, self.rails, self.limits)
+        await actions.check(self.work, lease, self.means, self.limits)
 
     async def waiting(self, topic: str) -> int:
         async with self.work.begin("test.count") as tx:

@@ -25,6 +25,10 @@ class Plans:
     def __init__(self, plans: list[Plan]):
         self._by_name = {plan.name: plan for plan in plans}
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._by_name)
+
     def get(self, name: str) -> Plan:
         """Raises Misconfigured when an organisation is on a plan that the file no longer has."""
         try:

@@ -3,8 +3,6 @@ Called by the verification (earn), by `hub/jobs/topics.py` (pay, check) and by w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import select
 
 from core.audit.record import record as audit
@@ -14,24 +12,17 @@ from core.outbox.rows import Lease
 from core.payouts.case import load
 from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
-from core.payouts.look import look
-from core.payouts.prepare import prepare
-from core.payouts.rail import PayoutAddress, Rail
+from core.payouts.look import look, look_back
+from core.payouts.prepare import Means, prepare
 from core.payouts.record import reopen
 from core.payouts.send import send
 from core.payouts.states import OWED, PayoutState
 from core.payouts.tables import Payout
 
-__all__ = ["check", "earn", "pay", "retry", "retry_for_worker"]
+__all__ = ["Means", "check", "earn", "look_back", "pay", "retry", "retry_for_worker"]
 
 
-async def pay(
-    work: UnitOfWork,
-    lease: Lease,
-    rails: Mapping[str, Rail],
-    addresses: PayoutAddress,
-    limits: PayoutLimits,
-) -> None:
+async def pay(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits) -> None:
     """The job `payout.reserved`, from whatever state the payout is in:
 
     RESERVED  fetch an invoice, commit it (READY), go on; without an address the job ends, `retry_for_worker` goes on
@@ -39,27 +30,25 @@ async def pay(
     SENDING   somebody crashed between the commit and the record: look only
     others    nothing: settled, failed, or in doubt with a look-up under way
 
-    Raises Retryable while a limit or the wallet holds it, Rejected when the address cannot be paid, Misconfigured
-    without a rail. Run twice, or by two at once, it pays once."""
+    Raises Retryable while a limit, a control, the wallet or the rails hold it, Misconfigured without a rail. Run twice,
+    or by two at once, it pays once."""
     async with work.read() as session:
         state = (await load(session, lease.subject)).state
     if state is PayoutState.SENDING:
-        await look(work, lease, rails, limits)
+        await look(work, lease, means, limits)
         return
-    if state is PayoutState.RESERVED and await prepare(work, lease, rails, addresses, limits):
+    if state is PayoutState.RESERVED and await prepare(work, lease, means, limits):
         state = PayoutState.READY
-    if state is PayoutState.READY and await send(work, lease, rails, limits):
+    if state is PayoutState.READY and await send(work, lease, means, limits):
         return
     async with work.finishing(lease, "payouts.record"):
         return
 
 
-async def check(
-    work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail], limits: PayoutLimits | None = None
-) -> None:
-    """The job `payout.check`: look up a payment in doubt. Emits the next look-up (2 s, 4 s … ten minutes) while the
-    doubt lasts, and raises the alarm in the log after `look.ALARM_AFTER` of them."""
-    await look(work, lease, rails, limits or PayoutLimits())
+async def check(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits) -> None:
+    """The job `payout.check`: look up a payment in doubt. Emits the next look-up (2 s, 4 s … ten minutes; hourly on a slow
+    rail) while the doubt lasts; the watch raises the alarm when that takes too long."""
+    await look(work, lease, means, limits)
 
 
 async def retry(tx: Transaction, payout_id: str, *, actor: str) -> None:

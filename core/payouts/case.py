@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.ledger import accounts
 from core.ledger.accounts import Account
 from core.ledger.post import Phase, Transfer, posted, voided
-from core.payouts.rail import Invoice
+from core.payouts.rail import BankAccount, Invoice
 from core.payouts.states import ATTEMPT_TRANSITIONS, TRANSITIONS, PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
 
@@ -48,13 +48,20 @@ async def load(session: AsyncSession, payout_id: str, *, lock: bool = False) -> 
     return Case(payout, attempt)
 
 
+async def rails_tried(session: AsyncSession, payout_id: str) -> list[str]:
+    """The rails of all attempts, oldest first."""
+    query = select(PayoutAttempt.rail).where(PayoutAttempt.payout_id == payout_id)
+    return list(await session.scalars(query.order_by(PayoutAttempt.number)))
+
+
 async def move_both(tx: Transaction, case: Case, to: PayoutState, **attempt_values: Any) -> None:
     """The payout and its attempt take the step together."""
     await move(tx, case.sent, to, table=ATTEMPT_TRANSITIONS, **attempt_values)
     await move(tx, case.payout, to, table=TRANSITIONS)
 
 
-def invoice_of(attempt: PayoutAttempt) -> Invoice:
+def invoice_of(attempt: PayoutAttempt, payee: BankAccount | None = None) -> Invoice:
+    """What was committed; `payee` is the unsealed account of a payment to a bank."""
     return Invoice(
         bolt11=attempt.invoice,
         payment_hash=attempt.payment_hash,
@@ -62,6 +69,7 @@ def invoice_of(attempt: PayoutAttempt) -> Invoice:
         expires_at_ms=clock.to_ms(attempt.expires_at),
         reference=attempt.reference,
         cents=attempt.cents,
+        payee=payee,
     )
 
 

@@ -13,11 +13,13 @@ from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
 from core.ledger.check import is_proof
 from core.ledger.post import post
+from core.payouts import alarms
+from core.payouts.breaker import IN_FLIGHT, cleared, doubted
 from core.payouts.case import Case, given_back, move_both, settled, taken_back
-from core.payouts.limits import PayoutLimits, check_seconds, retry_seconds
+from core.payouts.limits import DAY_MS, PayoutLimits, check_seconds, retry_seconds
 from core.payouts.rail import Capabilities, Outcome, PaymentResult
 from core.payouts.states import ATTEMPT_TRANSITIONS, TRANSITIONS, PayoutState
-from core.payouts.tables import Payout
+from core.payouts.tables import Payout, PayoutAttempt
 from core.tasks.tables import Task
 
 log = logging.getLogger(__name__)
@@ -56,26 +58,30 @@ async def record(
     result = proven(result, case.sent.payment_hash, capabilities)
     match result.outcome:
         case Outcome.SETTLED:
-            await _settle(tx, case, result)
+            await _settle(tx, case, result, slow=capabilities.slow)
         case Outcome.FAILED:
             await fail(tx, case, result.reason or "the rail gave no reason", limits)
         case Outcome.IN_FLIGHT:
-            await doubt(tx, case, "in flight", checks)
+            await doubt(tx, case, IN_FLIGHT, checks, limits, slow=capabilities.slow)
         case Outcome.UNKNOWN | Outcome.REVERSED:  # what was never settled here cannot be taken back
-            await doubt(tx, case, result.reason or "no answer", checks)
+            await doubt(tx, case, result.reason or "no answer", checks, limits, slow=capabilities.slow)
 
 
 async def fail(tx: Transaction, case: Case, reason: str, limits: PayoutLimits) -> None:
     """The attempt is certainly dead: its money is the worker's again and a new attempt follows, with a new invoice,
     until `limits.max_attempts` are used up; then an operator, or a new address, decides."""
     attempt, payout = case.sent, case.payout
+    doubted_before = case.state is PayoutState.UNKNOWN
     now = clock.from_ms(await tx.now_ms())
     await move_both(tx, case, PayoutState.FAILED, error=reason, ended_at=now)
     await post(tx, given_back(payout, attempt))
+    if doubted_before:
+        await _out_of_doubt(tx, payout, attempt, paid=False)
     if attempt.number >= limits.max_attempts:
         log.error(
             "payout %s failed %d times and waits for an operator: %s", payout.id, attempt.number, reason
         )
+        await alarms.attempts_used_up(tx, payout, attempt.number, reason)
         return
     log.warning("attempt %d of payout %s failed: %s", attempt.number, payout.id, reason)
     await reopen(tx, payout, delay=retry_seconds(attempt.number))
@@ -87,13 +93,18 @@ async def reopen(tx: Transaction, payout: Payout, *, delay: float = 0) -> None:
     tx.emit("payout.reserved", payout.id, queue="money", delay=delay)
 
 
-async def doubt(tx: Transaction, case: Case, reason: str, checks: int) -> None:
-    """Nobody knows yet. The money stays in clearing, the invoice stays the only one, and a look-up follows."""
+async def doubt(
+    tx: Transaction, case: Case, reason: str, checks: int, limits: PayoutLimits, *, slow: bool = False
+) -> None:
+    """Nobody knows yet. The money stays in clearing, the invoice stays the only one, and a look-up follows: soon, or
+    hourly on a rail that is `slow`. A rail with many doubts is not used for others meanwhile (`breaker.py`)."""
     attempt = case.sent
     if case.state is PayoutState.SENDING:
         await move_both(tx, case, PayoutState.UNKNOWN, error=reason)
     else:
         attempt.error = reason
+    if reason != IN_FLIGHT:
+        await doubted(tx, attempt.rail, limits)
     sent_ms = clock.to_ms(attempt.sent_at or attempt.created_at)
     # One chain of look-ups for each send, whoever finds the doubt first.
     tx.emit(
@@ -101,21 +112,22 @@ async def doubt(tx: Transaction, case: Case, reason: str, checks: int) -> None:
         case.payout.id,
         body={"checks": checks + 1},
         queue="money",
-        delay=check_seconds(checks + 1),
+        delay=check_seconds(checks + 1, slow=slow),
         key=f"payout:{attempt.id}:{sent_ms}:check:{checks + 1}",
     )
 
 
-async def _settle(tx: Transaction, case: Case, result: PaymentResult) -> None:
+async def _out_of_doubt(tx: Transaction, payout: Payout, attempt: PayoutAttempt, *, paid: bool) -> None:
+    await cleared(tx, attempt.rail)
+    await alarms.decided(tx, payout.id, paid=paid)
+
+
+async def _settle(tx: Transaction, case: Case, result: PaymentResult, *, slow: bool) -> None:
     attempt, payout = case.sent, case.payout
+    doubted_before = case.state is PayoutState.UNKNOWN
     now = clock.from_ms(await tx.now_ms())
     if result.fee_msat > attempt.max_fee_msat:
-        log.error(
-            "payout %s cost %d msat of fees, over its limit of %d",
-            payout.id,
-            result.fee_msat,
-            attempt.max_fee_msat,
-        )
+        await alarms.fee_over(tx, payout.id, attempt, result.fee_msat)
     await move(
         tx,
         attempt,
@@ -136,6 +148,16 @@ async def _settle(tx: Transaction, case: Case, result: PaymentResult) -> None:
     )
     await _tell_task(tx, payout, attempt.rail)
     await post(tx, settled(payout, attempt, result.fee_msat))
+    if doubted_before or attempt.number > 1:
+        await _out_of_doubt(tx, payout, attempt, paid=True)
+    if slow:
+        look_back_later(tx, payout.id, attempt.id, days=1)
+
+
+def look_back_later(tx: Transaction, payout_id: str, attempt_id: str, *, days: int) -> None:
+    """A bank may take a settled payment back: it is looked at again, `days` after it was settled."""
+    key = f"payout:{attempt_id}:look_back:{days}"
+    tx.emit("payout.look_back", payout_id, body={"days": days}, queue="money", delay=DAY_MS / 1000, key=key)
 
 
 async def reverse(tx: Transaction, case: Case, reason: str) -> None:
@@ -164,6 +186,7 @@ async def reverse(tx: Transaction, case: Case, reason: str) -> None:
     )
     tx.session.add(again)
     await post(tx, [taken_back(payout, case.sent)])
+    await alarms.taken_back(tx, payout.id, again.id, reason)
 
 
 async def _tell_task(tx: Transaction, payout: Payout, rail: str) -> None:

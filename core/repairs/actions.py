@@ -27,6 +27,16 @@ class Kind(StrEnum):
     QUARANTINE = "quarantine"  # deliveries that no secret verifies
     CONFIGURATION = "configuration"  # a file that was changed cannot be loaded; the former one stays in use
     SUBSCRIPTION = "subscription"  # the vendor has switched our webhook off
+    # payouts
+    BALANCE = "low_balance"  # a rail cannot pay much longer
+    STUCK = "stuck"  # a payment is in doubt for longer than its rail should take
+    ATTEMPTS = "attempts_used_up"  # a payout failed on every try and waits for an operator
+    FEE = "fee_over_limit"  # a rail took more than it was allowed; stays until somebody has looked
+    TAKEN_BACK = "taken_back"  # a bank returned a payment
+    BREAKER = "breaker"  # too many payments in doubt: nothing new goes over the rail
+    RECONCILIATION = "reconciliation"  # a rail's history and our attempts disagree
+    BOOKS = "books"  # a rule of the ledger is broken
+    CLOCK = "clock"  # this machine's clock and the database's differ
 
 
 STOPPING = frozenset({Kind.CREDENTIALS})

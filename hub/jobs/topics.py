@@ -64,8 +64,9 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
         "payout.earned": lambda lease: convert(s.work, lease, s.plans, s.rate),
-        "payout.reserved": lambda lease: payouts.pay(s.work, lease, s.rails, s.addresses, limits),
-        "payout.check": lambda lease: payouts.check(s.work, lease, s.rails, limits),
+        "payout.reserved": lambda lease: payouts.pay(s.work, lease, wiring.means, limits),
+        "payout.check": lambda lease: payouts.check(s.work, lease, wiring.means, limits),
+        "payout.look_back": lambda lease: payouts.look_back(s.work, lease, wiring.means),
         "billing.credited": local(
             "billing.fund_waiting",
             lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),

@@ -57,14 +57,42 @@ MEANINGS: dict[str, str] = {
     "Rates.usd_per_btc": "US dollars for one bitcoin, as a quoted decimal",
     "Rates.set_on": "day on which that rate was written down, YYYY-MM-DD",
     "RailSettings.use": "the rails that pay, in order of preference; the sandbox and a real rail must not share a hub",
+    "RailSettings.order": "which rail is tried first, and which after it has failed for good",
+    "RailOrder.default": "names of rails, the first choice first; empty: the order of `use`",
+    "RailOrder.plans": "plan -> its own order, for payouts of tasks of organisations on that plan",
+    "RailOrder.workers": "worker, by id or e-mail address -> their own order; comes before the plan's",
     "RailSettings.options": "options of each rail under its name",
     "RailSettings.address_domains": (
         "domain of a Lightning address -> base URL that answers for it, for wallets without a public name"
     ),
-    "PayoutCaps.paused": "kill switch: nothing new leaves, look-ups go on",
+    "PayoutCaps.paused": (
+        "kill switch: nothing new leaves, look-ups go on; read when a process starts, `hub payouts pause` works at once"
+    ),
+    "PayoutCaps.least_sats": "fewest satoshis of one payout; a smaller one waits",
+    "PayoutCaps.address_hold_hours": (
+        "hours for which a changed payout address or bank account waits before it is paid, so that its owner can see a "
+        "change that was not theirs; a worker's first one does not wait; 0: no hold"
+    ),
+    "BankOptions.test": "the batch files are for show: test money, and no bank ever gets them",
     "PayoutCaps.per_payout_sats": "most satoshis of one payout; a larger one waits for the operator",
     "PayoutCaps.per_worker_day_sats": "most satoshis to one worker within the last 24 hours; more waits",
+    "PayoutCaps.per_hub_hour_sats": "most satoshis of one environment within the last 60 minutes; more waits",
     "PayoutCaps.per_hub_day_sats": "most satoshis of one environment within the last 24 hours; more waits",
+    "PayoutCaps.max_attempts": "invoices that may fail for good, over all rails, before an operator decides",
+    "PayoutCaps.attempts_per_rail": "of them, how many in a row on one rail before the next of the order is tried",
+    "PayoutCaps.max_fee_sats": (
+        "satoshis that a rail may take for any payout; with `max_fee_percent`, whichever is more. A payout of up to 10 "
+        "satoshis may cost as much as itself. phoenixd takes 4 satoshis and 0.4 %"
+    ),
+    "PayoutCaps.max_fee_percent": "percent of the payout that a rail may take, rounded down to the millisatoshi",
+    "PayoutCaps.breaker": "when a rail that keeps us in doubt is not used for new payouts",
+    "PayoutCaps.stuck_minutes": "minutes for which a payment may be in doubt before an operator is told",
+    "PayoutCaps.slow_stuck_days": "the same for banks, in days",
+    "PayoutCaps.low_balance_sats": (
+        "rail -> satoshis below which an operator is told to fill it up; a rail that is not named: `per_payout_sats`"
+    ),
+    "Breaker.unknowns": "payments in doubt at once that stop a rail until they are cleared up",
+    "Breaker.minutes": "minutes within which those must have been sent",
     "SandboxOptions.funds_msat": "play money of the simulated node, in millisatoshi",
     "SandboxOptions.fee_base_msat": "network fee of every simulated payment, in millisatoshi",
     "SandboxOptions.fee_ppm": "network fee in millionths of the amount, rounded down",

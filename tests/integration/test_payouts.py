@@ -13,6 +13,7 @@ from core import clock
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict, LeaseLost, Misconfigured, Retryable
 from core.payouts import actions
+from core.payouts.case import invoice_of
 from core.payouts.limits import PayoutLimits
 from core.payouts.send import SEND_WITHIN_S, pay_and_record
 from core.tasks.tables import Task
@@ -31,7 +32,7 @@ async def test_earned_and_paid(lab: Lab) -> None:
     await lab.pay()
     case = await lab.case(payout)
     assert (case.payout.state, case.sent.state, case.sent.number) == ("settled", "settled", 1)
-    assert (case.sent.amount_msat, case.sent.fee_msat, case.sent.max_fee_msat) == (500_000, 1_250, 5_000)
+    assert (case.sent.amount_msat, case.sent.fee_msat, case.sent.max_fee_msat) == (500_000, 1_250, 7_000)
     assert case.sent.address == "ana@sandbox.test"
     assert await balance(lab.work, f"{payout.worker_id}:payable") == 0
     assert await balance(lab.work, "hub:live:clearing") == await held(lab.work) == 0
@@ -131,7 +132,7 @@ async def test_in_doubt_until_a_look_up_settles_it(lab: Lab, fault: Fault) -> No
     await lab.pay()
     case = await lab.case(payout)
     assert (case.payout.state, case.sent.state) == ("unknown", "unknown")
-    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
+    assert await held(lab.work) == 500_000 + 7_000  # the amount and the fee limit
     assert await lab.waiting("payout.reserved") == 0
     await lab.assert_books()
     lab.fault(Fault.LOOK_UP_UNREACHABLE)
@@ -176,7 +177,7 @@ async def test_a_crash_after_the_payment_is_found_by_looking(lab: Lab) -> None:
     payout = await lab.earned()
     await die(lab, after_paying=True)
     assert (await lab.case(payout)).state == "sending"
-    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
+    assert await held(lab.work) == 500_000 + 7_000  # the amount and the fee limit
     await lab.assert_books()
     await lab.pay()  # the same job, taken over
     assert (await lab.case(payout)).state == "settled"
@@ -239,7 +240,7 @@ async def test_ready_is_sent_with_the_same_invoice_after_a_crash(lab: Lab) -> No
     await lab.ready()
     committed = (await lab.case(payout)).sent
     assert committed.state == "ready"
-    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
+    assert await held(lab.work) == 500_000 + 7_000  # the amount and the fee limit
     await lab.assert_books()
     await lab.pay()
     case = await lab.case(payout)
@@ -308,9 +309,10 @@ async def test_a_process_that_slept_after_its_commit_does_not_send(lab: Lab) -> 
     lease = await lab.take("payout.reserved")
     assert lease is not None
     begun = clock.monotonic() - SEND_WITHIN_S - 1
+    sent = (await lab.case(payout)).sent
     with pytest.raises(LeaseLost, match="slept"):
         await pay_and_record(
-            lab.work, lease, lab.sandbox, (await lab.case(payout)).sent, lab.limits, begun=begun, checks=0
+            lab.work, lease, lab.sandbox, sent, lab.limits, invoice=invoice_of(sent), begun=begun, checks=0
         )
     assert lab.controls.payments() == []
 
@@ -334,5 +336,5 @@ async def test_settled_without_the_preimage_is_not_settled(lab: Lab) -> None:
     await lab.check()
     case = await lab.case(payout)
     assert (case.payout.state, case.sent.preimage, case.payout.settled_at) == ("unknown", None, None)
-    assert await held(lab.work) == 500_000 + 5_000  # the amount and the fee limit
+    assert await held(lab.work) == 500_000 + 7_000  # the amount and the fee limit
     await lab.assert_books()

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.rails.sandbox_book import Fault
 from core.db.unit_of_work import UnitOfWork
-from core.errors import Rejected, Retryable
+from core.errors import Retryable
 from core.outbox import rows
 from core.payouts import actions
 from core.payouts.limits import PayoutLimits
@@ -93,11 +93,13 @@ async def test_without_an_address_it_waits_for_one(lab: Lab) -> None:
     assert await emitted(lab.work, "payout.reserved") == [payout.id, payout.id]
 
 
-async def test_an_address_that_cannot_be_paid_is_a_dead_letter(lab: Lab) -> None:
+async def test_an_address_that_cannot_be_paid_is_told_to_its_worker(lab: Lab) -> None:
     payout = await lab.earned(address="ana@elsewhere.example")
-    with pytest.raises(Rejected, match="no such address"):
-        await lab.pay()
+    await lab.run_job()
     assert (await lab.case(payout)).state == "reserved"
+    async with lab.work.read() as session:
+        page = await payouts_of(session, payout.worker_id)
+    assert [line.note for line in page.items] == ["The wallet says that it has no such address"]
     await lab.assert_books()
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.billing.reserve import fund
-from core.errors import Misconfigured, Rejected, Retryable
+from core.errors import Rejected, Retryable
 from core.payouts.earn import cover
 from core.payouts.limits import PayoutLimits, Sent, check_seconds, hold, max_fee_msat, retry_seconds
 from core.payouts.look import Unseen, judge_unseen
-from core.payouts.prepare import check_invoice, choose_rail
-from core.payouts.queries import WORDS
+from core.payouts.prepare import check_invoice
+from core.payouts.words import WORDS
 from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Target
 from core.payouts.record import proven
 from core.payouts.states import IN_CLEARING, OWED, PAID, TRANSITIONS, PayoutState
@@ -51,28 +52,39 @@ def test_the_worker_gets_the_whole_payout_whoever_pays(payout: int, reserved: in
         (PayoutLimits(per_payout_msat=10), 11, Sent(worker_msat=0, hub_msat=0), "over_payout_limit"),
         (PayoutLimits(per_worker_day_msat=10), 4, Sent(worker_msat=6, hub_msat=6), None),
         (PayoutLimits(per_worker_day_msat=10), 5, Sent(worker_msat=6, hub_msat=6), "over_worker_limit"),
+        (PayoutLimits(least_msat=2), 1, Sent(worker_msat=0, hub_msat=0), "under_least"),
+        (PayoutLimits(least_msat=2), 2, Sent(worker_msat=0, hub_msat=0), None),
+        (PayoutLimits(per_hub_hour_msat=10), 4, Sent(worker_msat=0, hub_msat=9, hour_msat=6), None),
+        (
+            PayoutLimits(per_hub_hour_msat=10),
+            5,
+            Sent(worker_msat=0, hub_msat=9, hour_msat=6),
+            "over_hub_hour_limit",
+        ),
         (PayoutLimits(per_hub_day_msat=10), 4, Sent(worker_msat=0, hub_msat=6), None),
         (PayoutLimits(per_hub_day_msat=10), 5, Sent(worker_msat=0, hub_msat=6), "over_hub_limit"),
     ],
 )
 def test_limits(limits: PayoutLimits, amount: int, sent: Sent, code: str | None) -> None:
+    if limits.least_msat == PayoutLimits().least_msat:
+        limits = msgspec.structs.replace(limits, least_msat=1)  # amounts here are of a few msat
     held = hold(limits, amount, sent)
     assert (held.code if held else None) == code
 
 
 def test_fee_limit_and_schedules() -> None:
-    assert [max_fee_msat(amount) for amount in (1_000, 500_000, 500_100, 10_000_000)] == [
-        5_000,
-        5_000,
-        5_001,
-        100_000,
-    ]
+    amounts = (1_000, 8_000, 10_000, 10_001, 700_000, 700_100, 10_000_000)
+    fees = [max_fee_msat(amount, PayoutLimits()) for amount in amounts]
+    assert fees == [7_000, 8_000, 10_000, 7_000, 7_000, 7_001, 100_000]
+    free = PayoutLimits(fee_least_msat=0, fee_percent=0)
+    assert [max_fee_msat(amount, free) for amount in (10_000, 10_001)] == [10_000, 0]
+    assert [check_seconds(n, slow=True) for n in (1, 99)] == [3600, 3600]
     assert [retry_seconds(n) for n in (1, 2, 3, 4, 9, 99)] == [5, 20, 80, 320, 3600, 3600]
     assert [check_seconds(n) for n in (1, 2, 3, 9, 10, 99)] == [2, 4, 8, 512, 600, 600]
 
 
 @pytest.mark.parametrize(
-    ("now_s", "paused", "verdict"),
+    ("now_s", "held", "verdict"),
     [
         (1_000, False, Unseen.WAIT),
         (1_119, False, Unseen.WAIT),
@@ -85,10 +97,12 @@ def test_fee_limit_and_schedules() -> None:
         (4_720, True, Unseen.DEAD),
     ],
 )
-def test_a_hash_that_the_rail_never_saw(now_s: int, paused: bool, verdict: Unseen) -> None:
+def test_a_hash_that_the_rail_never_saw(now_s: int, held: bool, verdict: Unseen) -> None:
     """Sent at 1,000 s, good until 4,600 s, with a grace of 120 s."""
-    limits = PayoutLimits(grace_seconds=120, paused=paused)
-    found = judge_unseen(sent_ms=1_000_000, expires_ms=4_600_000, now_ms=now_s * 1000, limits=limits)
+    limits = PayoutLimits(grace_seconds=120)
+    found = judge_unseen(
+        sent_ms=1_000_000, expires_ms=4_600_000, now_ms=now_s * 1000, limits=limits, held=held
+    )
     assert found is verdict
 
 
@@ -102,27 +116,6 @@ def test_a_new_invoice_only_when_grace_and_expiry_have_both_passed(sent: int, ex
     if verdict is Unseen.SEND_AGAIN:
         assert now >= sent + 120_000
         assert now < expires
-
-
-class NamedRail:
-    def __init__(self, name: str, *, real: bool):
-        self.name = name
-        self.capabilities = Capabilities(real_money=real, proves_by_preimage=True, network="bc")
-
-    async def pay(self, invoice: Invoice, *, max_fee_msat: int) -> PaymentResult:
-        raise AssertionError("nothing is paid here")
-
-    async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
-        raise AssertionError("nothing is asked here")
-
-
-def test_the_next_rail_after_each_dead_attempt_and_never_real_money_for_tests() -> None:
-    rails = {name: NamedRail(name, real=True) for name in ("lnd", "phoenixd")}
-    assert [choose_rail(rails, "live", n).name for n in range(3)] == ["lnd", "phoenixd", "lnd"]
-    with pytest.raises(Misconfigured):
-        choose_rail(rails, "test", 0)
-    both = rails | {"sandbox": NamedRail("sandbox", real=False)}
-    assert {choose_rail(both, "test", n).name for n in range(5)} == {"sandbox"}
 
 
 def an_invoice(**values: object) -> Invoice:
