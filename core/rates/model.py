@@ -80,5 +80,14 @@ def for_rail(rate: Rate, *, real_money: bool) -> Rate:
     return rate
 
 
+def told(kept: object) -> str | None:
+    """The samples that a payout keeps, as one line: what each source said, and why one did not count."""
+    samples = msgspec.convert(kept or [], list[Judged])
+    said = [
+        f"{one.source} {one.usd_per_btc:f}" + (f" ({one.dropped})" if one.dropped else "") for one in samples
+    ]
+    return "; ".join(said) or None
+
+
 def _midnight_ms(day: date) -> int:
     return (day - date(1970, 1, 1)).days * 86_400_000

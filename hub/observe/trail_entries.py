@@ -14,6 +14,7 @@ from core import clock
 from core.db.base import to_json
 from core.money import MSAT_PER_SAT
 from core.payouts.tables import Payout, PayoutAttempt
+from core.rates.model import told
 from core.routing.tables import Assignment
 from hub.observe.trail_rows import Trail
 
@@ -193,12 +194,20 @@ def _ledger(trail: Trail) -> Iterator[Entry]:
 def _payouts(trail: Trail) -> Iterator[Entry]:
     for row in trail.payouts:
         who = trail.people.get(row.worker_id, row.worker_id)
+        promised = f"{_plain(row.amount)} {row.currency}"
+        waits = f"{promised}, which waits for an exchange rate"
         yield Entry(
             at=row.created_at,
             kind="payout",
             subject=row.id,
-            title=f"{who} earned {sats(row.amount_msat)}",
-            facts=_facts(promised=f"{_plain(row.amount)} {row.currency}", rate=_rate(row), reason=row.reason),
+            title=f"{who} earned {sats(row.amount_msat) if row.amount_msat else waits}",
+            facts=_facts(
+                promised=promised,
+                rate=_rate(row),
+                samples=told(row.rate_samples),
+                spread=sats(row.spread_msat) if row.spread_msat else None,
+                reason=row.reason,
+            ),
         )
     for attempt in trail.attempts:
         yield from _attempt(attempt)

@@ -17,6 +17,7 @@ from core.money import (
     ceil_sat,
     decimal_of,
     from_msat,
+    to_cents,
     to_msat,
 )
 
@@ -77,6 +78,40 @@ def test_dollars_need_a_rate_above_zero(rate: Decimal | None) -> None:
         to_msat(Decimal(1), Currency.USD, rate)
     with pytest.raises(ValueError, match="rate above zero"):
         from_msat(1_000, Currency.USD, rate)
+
+
+@pytest.mark.parametrize(
+    ("amount", "rate", "down", "up"),
+    [
+        ("0.10", "100000", 100, 100),
+        ("0.10", "99999", 100, 101),
+        ("0.0001", "100000", 0, 1),
+        ("0", "100000", 0, 0),
+    ],
+)
+def test_a_payout_is_rounded_down_and_a_fee_up_to_whole_satoshis(
+    amount: str, rate: str, down: int, up: int
+) -> None:
+    assert to_msat(Decimal(amount), Currency.USD, Decimal(rate)) == down * 1_000
+    assert to_msat(Decimal(amount), Currency.USD, Decimal(rate), up=True) == up * 1_000
+
+
+@pytest.mark.parametrize(
+    ("msat", "rate", "cents"),
+    [
+        (500_000, "100000", 50),
+        (499_999, "100000", 49),
+        (9_999, "100000", 0),
+        (10_000, "100000", 1),
+        (0, "64000", 0),
+    ],
+)
+def test_a_bank_is_paid_whole_cents_rounded_down(msat: int, rate: str, cents: int) -> None:
+    assert to_cents(msat, Decimal(rate)) == cents
+
+
+def test_a_part_of_an_msat_is_a_satoshi_of_a_fee() -> None:
+    assert ceil_sat(Decimal("0.001")) == 1_000
 
 
 @pytest.mark.parametrize(("msat", "up"), [(0, 0), (1, 1_000), (999, 1_000), (1_000, 1_000), (1_001, 2_000)])

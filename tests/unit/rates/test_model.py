@@ -43,6 +43,15 @@ def test_a_fixed_rate_is_for_play_money_alone() -> None:
         rates.for_rail(rate, real_money=True)
 
 
+def test_what_a_payout_keeps_is_told_in_a_line() -> None:
+    kept = [
+        {"source": "kraken", "usd_per_btc": "64000.50", "at_ms": NOW, "dropped": ""},
+        {"source": "mempool", "usd_per_btc": "9", "at_ms": NOW, "dropped": "99.99 % off the median"},
+    ]
+    assert rates.told(kept) == "kraken 64000.50; mempool 9 (99.99 % off the median)"
+    assert rates.told(None) is None
+
+
 @pytest.mark.parametrize("price", ["0", "-1", "NaN", "Infinity", "a lot", ""])
 def test_a_fixed_rate_that_makes_no_sense_is_the_operators_mistake(price: str) -> None:
     with pytest.raises(Misconfigured) as caught:
