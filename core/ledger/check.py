@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.ledger import chain
 from core.ledger.accounts import WITH_FLOOR
 from core.payouts.states import IN_CLEARING, OWED, PAID, PayoutState
 from core.tasks.states import OPEN
@@ -151,14 +152,17 @@ _PROOFS = "SELECT payout_id, payment_hash, preimage, rail FROM payout_attempts W
 
 
 async def check(
-    session: AsyncSession, *, rails_without_preimage: Collection[str] = (), limit: int = 1000
+    session: AsyncSession,
+    *,
+    rails_without_preimage: Collection[str] = (),
+    limit: int = 1000,
+    head: str | None = None,
 ) -> list[Problem]:
     """Every breach of a rule, at most `limit`; empty when the books are right. `session` must be fresh: all rules
     are asked of one snapshot, else a payout that moves meanwhile would look like a breach. A settled attempt on a
-    rail that is not in `rails_without_preimage` must carry the preimage of its payment hash."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        await session.execute(text("SET LOCAL statement_timeout = 0"))  # a ledger of years takes its time
+    rail that is not in `rails_without_preimage` must carry the preimage of its payment hash. `head` is the hash of a
+    link that was kept elsewhere. Whoever wants the newest transfers in the chain too calls `seal_all` before."""
+    await snapshot(session)
     problems: list[Problem] = []
     for rule, sql in RULES.items():
         async for subject, wanted, found in _rows(session, sql):
@@ -168,7 +172,18 @@ async def check(
     async for payout_id, payment_hash, preimage, rail in _rows(session, _PROOFS):
         if rail not in rails_without_preimage and not is_proof(preimage, payment_hash):
             problems.append(Problem(rule="preimage", subject=payout_id, wanted=1, found=0))
+    async for breach in chain.breaches(session, head):
+        problems.append(Problem(**msgspec.structs.asdict(breach)))
+        if len(problems) >= limit:
+            break
     return problems[:limit]
+
+
+async def snapshot(session: AsyncSession) -> None:
+    """All that a fresh `session` reads from here on is of one moment, however long it takes."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        await session.execute(text("SET LOCAL statement_timeout = 0"))  # a ledger of years takes its time
 
 
 def is_proof(preimage: str | None, payment_hash: str) -> bool:

@@ -1,0 +1,33 @@
+"""Keeps the ledger's chain up to date: a loop in the money worker, started by `hub work --queue money`. Not a job of the
+outbox: that would be a row a second, and every check and export seals for itself before it looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from core.db.unit_of_work import UnitOfWork
+from core.errors import Unavailable
+from core.ledger.chain import SEALED_WITHIN_MS
+from core.ledger.seal import seal_all
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+SHORT_LOOK_MS = 30_000  # a transaction rarely lives longer; the few that do are found by the long look
+LONG_LOOK_EVERY = 60  # turns
+
+
+async def seal_forever(work: UnitOfWork) -> None:
+    """Until it is cancelled."""
+    turn = 0
+    while True:
+        try:
+            look_back = SHORT_LOOK_MS if turn % LONG_LOOK_EVERY else SEALED_WITHIN_MS
+            await seal_all(work, look_back_ms=look_back)
+        except Unavailable as error:
+            log.warning("sealing: %s", error.message)
+        except Exception:
+            log.exception("sealing the ledger failed; trying again")
+        turn += 1
+        await asyncio.sleep(EVERY_SECONDS)
