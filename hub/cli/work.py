@@ -20,6 +20,7 @@ def command(queue: str) -> None:
     from hub.jobs import upkeep
     from hub.jobs.arq_worker import work_forever
     from hub.jobs.run import AT_ONCE, Runner
+    from hub.jobs.sealing import sealing
     from hub.jobs.topics import topics
     from hub.observe.logging import configure
 
@@ -36,7 +37,8 @@ def command(queue: str) -> None:
             }
             watch = wiring.services.watch_connectors
             watching = asyncio.create_task(watch()) if watch else None
-            async with wiring.services.rates.running(keeper=queue == "money"):
+            money = queue == "money"
+            async with wiring.services.rates.running(keeper=money), sealing(wiring.services.work, here=money):
                 await work_forever(wiring.queue_url, wiring.services.work, runners)
             if watching:
                 watching.cancel()

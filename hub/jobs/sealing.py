@@ -4,7 +4,9 @@ outbox: that would be a row a second, and every check and export seals for itsel
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncGenerator
 
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Unavailable
@@ -16,6 +18,18 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 SHORT_LOOK_MS = 30_000  # a transaction rarely lives longer; the few that do are found by the long look
 LONG_LOOK_EVERY = 60  # turns
+
+
+@contextlib.asynccontextmanager
+async def sealing(work: UnitOfWork, *, here: bool) -> AsyncGenerator[None]:
+    """While it is open the chain grows; nothing happens when it is not `here`."""
+    task = asyncio.create_task(seal_forever(work)) if here else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def seal_forever(work: UnitOfWork) -> None:
