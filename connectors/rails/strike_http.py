@@ -21,7 +21,7 @@ READ_SECONDS = (
 MAX_ANSWER = 512 * 1024  # bytes; a page of a hundred payments is about 100 KB
 WINDOW_SECONDS = 600.0
 KEPT_FOR_PAYING = 5  # one request in so many is for quotes and executions alone
-FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0  # seconds after a 429 that does not say how long
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60, 3_600  # after a 429 that does not say how long
 
 
 class Budget:
@@ -33,8 +33,8 @@ class Budget:
         self._most = most
         self._seconds = seconds
         self._sent: deque[float] = deque()
-        self._closed_until = 0.0
-        self._pause = FIRST_PAUSE
+        self._closed_until: float = 0
+        self._pause: float = FIRST_PAUSE_SECONDS
 
     def left(self, *, paying: bool) -> int:
         """How many requests may go now."""
@@ -56,16 +56,16 @@ class Budget:
         """Seconds until there is room again, as far as is known."""
         now = self._seconds()
         oldest = self._sent[0] + WINDOW_SECONDS if self._sent else now
-        return max(1.0, (self._closed_until if self._closed_until > now else oldest) - now)
+        return max(1, (self._closed_until if self._closed_until > now else oldest) - now)
 
     def refused(self, seconds: float | None) -> None:
         """Strike answered 429; `seconds` is its Retry-After."""
-        pause = self._pause if seconds is None else max(1.0, min(seconds, LONGEST_PAUSE))
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        pause = self._pause if seconds is None else max(1, min(seconds, LONGEST_PAUSE_SECONDS))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self._closed_until = max(self._closed_until, self._seconds() + pause)
 
     def accepted(self) -> None:
-        self._pause = FIRST_PAUSE
+        self._pause = FIRST_PAUSE_SECONDS
 
 
 class StrikeHttp:
