@@ -25,6 +25,7 @@ _COMMANDS = {
     "task": ("hub.cli.task", "Show a task's whole trail, or cancel it"),
     "ledger": ("hub.cli.ledger", "Check the books, show balances"),
     "rates": ("hub.cli.rates", "The exchange rate: sources, what was dropped, the decision"),
+    "bank": ("hub.cli.bank", "Bank payments: accounts, batches of two people, the bank's answers"),
     "jobs": ("hub.cli.jobs", "Dead letters: list and redrive"),
     "inbound": ("hub.cli.inbound", "Deliveries that failed: list and replay"),
     "connectors": ("hub.cli.connectors", "Connectors: list, test, doctor, replay, dead letters, quarantine"),

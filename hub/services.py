@@ -16,6 +16,7 @@ from core.callbacks.actions import TestResult
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
 from core.intake.envelope import InboundDelivery
+from core.payouts.limits import Caps
 from core.payouts.rail import PayoutAddress, Rail
 from core.rates.model import Rate
 from core.tasks.creation import Created, Prepared
@@ -27,7 +28,7 @@ from hub.rate_feed import FixedRates, RateFeed
 class WebSettings(Protocol):
     """What the web application reads of the hub's settings. `public_url` has no slash at its end; a limit of 0
     switches rate limiting off; `client_ip_header` is the trusted proxy's header with the peer's address, empty without
-    a proxy."""
+    a proxy. A changed payout address waits for `payout_hold_hours`."""
 
     @property
     def public_url(self) -> str: ...
@@ -35,6 +36,10 @@ class WebSettings(Protocol):
     def rate_limit_per_minute(self) -> int: ...
     @property
     def client_ip_header(self) -> str: ...
+    @property
+    def payout_hold_hours(self) -> int: ...
+    @property
+    def payouts(self) -> Caps: ...
 
 
 class LoadedConnector(Protocol):

@@ -30,7 +30,8 @@ from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
 from core.payouts.order import Orders, check_orders
 from core.payouts.prepare import Means
-from core.payouts.rail import Rail
+from core.payouts.queries import known_hash
+from core.payouts.rail import Rail, Target
 from core.payouts.target import Dollars
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import Policy
@@ -86,7 +87,6 @@ async def wire(
         settings.rates, real_money=any(rail.capabilities.real_money for rail in rails.values())
     )
     sealer = Sealer(settings.secret_keys or [own_key(settings.folder)])
-    domains = settings.rails.address_domains
     database = Database(settings.database_url, pool_size=settings.database.pool_size)
     queue = Queue(queue_url(settings))
     threads, vendor_http = Threads(), VendorHttp()
@@ -106,7 +106,7 @@ async def wire(
                 sealer=sealer,
                 outbound=outbound,
                 rails=rails,
-                addresses=_addresses(outbound, rails, domains),
+                addresses=_addresses(outbound, rails, settings, work),
                 creator=CreationLane(work),
                 intake=IntakeLane(work),
                 callbacks=CallbackTester(work, outbound, sealer),
@@ -143,12 +143,20 @@ def _outbound(settings: Settings) -> OutboundHttp:
 
 
 def _addresses(
-    outbound: OutboundHttp, rails: Mapping[str, Rail], domains: dict[str, str]
+    outbound: OutboundHttp, rails: Mapping[str, Rail], settings: Settings, work: UnitOfWork
 ) -> LightningAddresses:
+    async def known(payment_hash: str) -> bool:
+        async with work.read() as session:
+            return await known_hash(session, payment_hash)
+
+    invoices = (rail for rail in rails.values() if rail.capabilities.pays is Target.INVOICE)
+    options = (settings.rails.options.get(name, {}) for name in rails)
     return LightningAddresses(
         lambda url: outbound.get(url, max_bytes=_LNURL_BYTES, timeout=_LNURL_SECONDS),
-        network=next(iter(rails.values())).capabilities.network,
-        domains=domains,
+        network=next(invoices, next(iter(rails.values()))).capabilities.network,
+        domains=settings.rails.address_domains,
+        own_nodes={str(one["node_id"]).lower() for one in options if one.get("node_id")},
+        known_hash=known,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.access.tables import Person
 from core.bank.tables import BankAccountRow, BankBatch
 from core.errors import NotFound
 from core.payouts.states import PayoutState
@@ -89,6 +90,13 @@ async def batch(session: AsyncSession, batch_id: str) -> tuple[BatchView, list[B
         )
         for one in await attempts_in(session, batch_id)
     ]
+
+
+async def names_of(session: AsyncSession, actors: Sequence[str]) -> dict[str, str]:
+    """The names of `person:per_…`, by actor; nothing for an actor that is no person."""
+    ids = sorted({actor.removeprefix("person:") for actor in actors if actor.startswith("person:")})
+    rows = await session.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
+    return {f"person:{person_id}": name for person_id, name in rows.all()}
 
 
 async def attempts_in(session: AsyncSession, batch_id: str) -> Sequence[PayoutAttempt]:

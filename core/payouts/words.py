@@ -25,16 +25,21 @@ WORDS: dict[PayoutState, str] = {
 }
 NO_ADDRESS = "waits for your payout address"
 NEW_INVOICE = "waits for a new invoice"
-STUCK = "could not be sent, still yours"
+STUCK = "not sent yet, still yours"
 
 RATE_NOTE = (
     "The price is in dollars. It is fixed in satoshis as soon as there is a rate again, and sent then."
 )
 BANK_NOTE = "It leaves with the next batch to the bank; that takes days, not minutes."
 INVOICE_NOTE = "The invoice that you pasted was not paid, and never will be. Paste another one."
+RETURNED_NOTE = "The bank sent it back. Look over your bank details, or name another place to be paid."
+OWN_INVOICE = (
+    "This invoice"  # how every refusal of a pasted one begins (connectors/rails/lightning_address.py)
+)
 HOLD_NOTE = "Where you are paid was changed. Until then nothing is sent, to the old place or the new one."
 RETURN_NOTE = "A bank can still return it; then it is owed to you again."
 
+AGAIN = ":again"  # ends the reason of a payout that takes the place of a reversed one
 _CODE = re.compile(r"\A[a-z][a-z0-9_]*: ")
 
 
@@ -140,18 +145,18 @@ def said(
     if state not in OWED:
         return WORDS[state], None
     note = None if job is None or job.said is None else tidy(job.said)
-    if payout.invoice is not None:
-        if attempt is not None and attempt.invoice == payout.invoice:
-            return NEW_INVOICE, INVOICE_NOTE
-        return (NEW_INVOICE if job is not None and job.dead else WORDS[state]), note
-    if where.address is None and where.bank is None:
+    if payout.invoice is not None and attempt is not None and attempt.invoice == payout.invoice:
+        return NEW_INVOICE, INVOICE_NOTE
+    if payout.invoice is not None and note is not None and note.startswith(OWN_INVOICE):
+        return NEW_INVOICE, note
+    if payout.invoice is None and where.address is None and where.bank is None:
         return NO_ADDRESS, None
-    held = where.held_until(now)
+    held = where.held_until(now) if payout.invoice is None else None
     if held is not None:
         return f"held until {until(held)}", HOLD_NOTE
-    if state is PayoutState.RESERVED and job is not None and job.dead:
-        return STUCK, note
-    return WORDS[state], note
+    if state is PayoutState.FAILED:
+        return WORDS[state], RETURNED_NOTE if payout.reason.endswith(AGAIN) else note
+    return (WORDS[state], None) if note is None else (STUCK, note)
 
 
 def tidy(error: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.pages import (
+    operator_bank,
     operator_connectors,
     operator_money,
     operator_repairs,
@@ -10,6 +11,7 @@ from hub.pages import (
     sign_in,
     static,
     worker_home,
+    worker_payouts,
     worker_task,
 )
 
@@ -17,9 +19,11 @@ ROUTERS = [
     static.static_file,
     sign_in.ROUTER,
     worker_home.ROUTER,
+    worker_payouts.ROUTER,
     worker_task.ROUTER,
     operator_tasks.ROUTER,
     operator_money.ROUTER,
+    operator_bank.ROUTER,
     operator_connectors.ROUTER,
     operator_repairs.ROUTER,
 ]

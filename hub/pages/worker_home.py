@@ -10,10 +10,11 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 from litestar.status_codes import HTTP_422_UNPROCESSABLE_ENTITY
 
+from core import clock
 from core.access.sessions import SignedIn
 from core.errors import Conflict, Invalid
 from core.payouts.address import set_address
-from core.payouts.queries import totals_of
+from core.payouts.queries import totals_of, where_of
 from core.routing import actions as routing
 from core.workers import actions as workers
 from hub import auth
@@ -47,6 +48,7 @@ async def _home(
         desk = await desks.desk(session, services, person.person_id)
         recent, more = await desks.history(session, services, person.person_id, limit=SHORT_HISTORY)
         earned = await totals_of(session, person.person_id)
+        where = await where_of(session, person.person_id)
     return page(
         "worker_home.html",
         person,
@@ -61,6 +63,9 @@ async def _home(
         recent=recent,
         more=more,
         earned=earned,
+        where=where,
+        held=where.held_until(clock.now()),
+        hold_hours=services.settings.payout_hold_hours,
         notice=NOTICES.get(notice, ""),
         address=desk.worker.payout_address or "" if address is None else address,
         address_error=address_error,
@@ -158,7 +163,13 @@ async def set_payout_address(
     typed = value if isinstance(value, str) else ""
     try:
         async with services.work.begin("workers.payout_address") as tx:
-            await set_address(tx, person.person_id, typed, actor=person.actor)
+            await set_address(
+                tx,
+                person.person_id,
+                typed,
+                actor=person.actor,
+                hold_hours=services.settings.payout_hold_hours,
+            )
     except Invalid as error:
         told = error.field_errors.get("payoutAddress", error.message)
         return await _home(person, services, address=typed, address_error=told)

@@ -21,6 +21,7 @@ from connectors.expressions import (
     Template,
 )
 from connectors.form import ConnectorFile
+from connectors.rails.bank import BankOptions
 from connectors.rails.cln import ClnOptions
 from connectors.rails.electrum import ElectrumOptions
 from connectors.rails.lnbits import LnbitsOptions
@@ -65,6 +66,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 FORMS = (
     Form(file="hub.yaml", struct=Settings, schema="hub"),
     Form(file="hub.yaml, `rails.options.sandbox`", struct=SandboxOptions),
+    Form(file="hub.yaml, `rails.options.bank`", struct=BankOptions),
     Form(file="hub.yaml, `rails.options.phoenixd`", struct=PhoenixdOptions),
     Form(file="hub.yaml, `rails.options.lnbits`", struct=LnbitsOptions),
     Form(file="hub.yaml, `rails.options.lnd`", struct=LndOptions),
