@@ -9,7 +9,7 @@ from typing import Any
 from core import clock, ids
 from core.access.tables import Organisation, Person
 from core.billing import actions as billing
-from core.billing.plans import Plan, quote
+from core.billing.plans import Plan, least_fee_msat, quote
 from core.billing.reserve import reserve
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.ledger.check import Problem, check
@@ -111,6 +111,7 @@ async def task(
             "funded": funded,
             "reserved_msat": price.total_msat if funded else 0,
             "fee_msat": price.fee_msat,
+            "fee_minimum_msat": least_fee_msat(plan, RATE.usd_per_btc),
             "spread_msat": price.spread_msat,
             "payout_msat": price.payout_msat,
             "reroutes": 0,

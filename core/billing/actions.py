@@ -11,7 +11,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from core.access.tables import Organisation
 from core.audit.record import record
-from core.billing.plans import Plan
+from core.billing import counts
+from core.billing.plans import Plan, fee_due_msat
 from core.billing.reserve import fund, reserve
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid, NotFound
@@ -126,8 +127,16 @@ async def charge(tx: Transaction, task: Task, plan: Plan, payout_msat: int) -> i
     held_msat = await lock_reservation(tx, task)
     if held_msat == 0:
         return 0
-    free = await _count_and_ask_if_free(tx, task, plan)
-    fee_msat = 0 if free else min(task.fee_msat, held_msat)
+    number, verified = await counts.count(tx, task)
+    due_msat = fee_due_msat(
+        plan,
+        verified=verified,
+        agreed_msat=task.fee_msat,
+        payout_msat=task.payout_msat,
+        least_msat=task.fee_minimum_msat,
+        free=number <= plan.free_tasks,
+    )
+    fee_msat = min(due_msat, held_msat)
     payout_part_msat = min(payout_msat, held_msat - fee_msat)
     fee = Transfer(
         id=f"task:{task.id}:fee",
@@ -210,23 +219,6 @@ async def set_reserved(tx: Transaction, task: Task, amount_msat: int) -> None:
         .values(reserved_msat=amount_msat)
         .execution_options(synchronize_session=False)
     )
-
-
-async def _count_and_ask_if_free(tx: Transaction, task: Task, plan: Plan) -> bool:
-    """Whether this verified task is one of the free ones. A live task is counted in the same statement, so that of
-    two at once exactly one gets the last free place; a test task only reads the count and uses nothing up."""
-    if task.environment == Environment.TEST:
-        statement: Any = select(Organisation.tasks_charged + 1).where(Organisation.id == task.organisation_id)
-    else:
-        statement = (
-            update(Organisation)
-            .where(Organisation.id == task.organisation_id)
-            .values(tasks_charged=Organisation.tasks_charged + 1)
-            .returning(Organisation.tasks_charged)
-            .execution_options(synchronize_session=False)
-        )
-    number = (await tx.session.execute(statement)).scalar_one()
-    return int(number) <= plan.free_tasks
 
 
 async def _wake_waiting(tx: Transaction, task: Task) -> None:

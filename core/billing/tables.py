@@ -1,11 +1,11 @@
-"""Money that organisations pay in over Lightning, and their monthly statements."""
+"""Money that organisations pay in over Lightning, their monthly statements, and the counts that decide a fee."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, JsonText, UtcDateTime
@@ -29,6 +29,16 @@ class TopUp(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     paid_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class VerifiedCount(Base):
+    """Verified live tasks of an organisation in one month (`2026-11`, UTC)."""
+
+    __tablename__ = "verified_counts"
+
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    month: Mapped[str] = mapped_column(Text, primary_key=True)
+    tasks: Mapped[int] = mapped_column(Integer)
 
 
 class BillingStatement(Base):

@@ -208,6 +208,7 @@ TASKS = Columns(
         "funded": "bool",
         "reserved_msat": "bigint",
         "fee_msat": "bigint",
+        "fee_minimum_msat": "bigint",
         "spread_msat": "bigint",
         "payout_msat": "bigint",
         "reroutes": "int",

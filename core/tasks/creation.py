@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from core import clock, ids
 from core.billing.actions import others_wait
-from core.billing.plans import NOTHING, Plan, Quote, quote
+from core.billing.plans import NOTHING, Plan, Quote, least_fee_msat, quote
 from core.billing.reserve import fund
 from core.db.base import to_json
 from core.db.hot import (
@@ -48,6 +48,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     new: NewTask
     quote: Quote
     hard_stop_seconds: int
+    fee_minimum_msat: int = 0
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -74,7 +75,11 @@ def prepare(
             field_errors={"payout.maxAmount": "Must be worth at least 1 satoshi"},
         )
     return Prepared(
-        id=ids.uuid7(), new=new, quote=price, hard_stop_seconds=new.sla_seconds * kind.hard_stop_factor
+        id=ids.uuid7(),
+        new=new,
+        quote=price,
+        hard_stop_seconds=new.sla_seconds * kind.hard_stop_factor,
+        fee_minimum_msat=least_fee_msat(plan, usd_per_btc),
     )
 
 
@@ -296,6 +301,7 @@ def _row(item: Prepared, funded: bool, now: int) -> tuple[Any, ...]:
         funded,
         item.quote.total_msat if funded else 0,
         item.quote.fee_msat,
+        item.fee_minimum_msat,
         item.quote.spread_msat,
         item.quote.payout_msat,
         0,

@@ -25,7 +25,7 @@ from core.db.base import Base, DecimalText, JsonText, UtcDateTime
 class Task(Base):
     """One question. Money columns: `payout_amount` in `payout_currency` is the most a worker gets,
     `reserved_msat` what lies in the organisation's reserved account for this task, `fee_msat` what of it is our fee,
-    `spread_msat` what the exchange of dollars costs."""
+    at least `fee_minimum_msat`, `spread_msat` what the exchange of dollars costs."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -72,6 +72,7 @@ class Task(Base):
     funded: Mapped[bool] = mapped_column(Boolean)
     reserved_msat: Mapped[int] = mapped_column(BigInteger)
     fee_msat: Mapped[int] = mapped_column(BigInteger)
+    fee_minimum_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
     spread_msat: Mapped[int] = mapped_column(BigInteger, server_default="0")
     payout_msat: Mapped[int] = mapped_column(BigInteger)
     reroutes: Mapped[int] = mapped_column(Integer, server_default="0")
