@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, cast
 
 import msgspec
@@ -100,13 +101,15 @@ async def history(http: StrikeHttp, payment_hash: str) -> History:
     found: list[PaymentResult] = []
     gap = ""
     try:
-        async with asyncio.timeout(HISTORY_SECONDS):
-            async for item in listed(http):
+        async with asyncio.timeout(HISTORY_SECONDS), aclosing(listed(http)) as items:
+            async for item in items:
                 named = hash_of(item)
                 if named == payment_hash.lower():
                     found.append(result_of(item, payment_hash))
                 elif named is None:
                     gap = "Strike's list of payments does not say which invoices were paid"
+                if found and found[-1].outcome is Outcome.SETTLED:
+                    break  # no other payment of this hash can say more
     except Unread as error:
         gap = str(error)
     except TimeoutError:
