@@ -17,7 +17,7 @@ def command(queue: str) -> None:
     from setproctitle import setproctitle
 
     from hub.cli.common import hub
-    from hub.jobs import upkeep
+    from hub.jobs import payout_watch, upkeep
     from hub.jobs.arq_worker import work_forever
     from hub.jobs.run import AT_ONCE, Runner
     from hub.jobs.sealing import sealing
@@ -29,6 +29,7 @@ def command(queue: str) -> None:
             configure("INFO", os.environ.get("HUB_LOG", wiring.settings.log))
             handlers = topics(wiring)
             await upkeep.start(wiring.services.work)
+            await payout_watch.start(wiring.services.work, wiring.services.rails)
             runners = {
                 name: Runner(
                     wiring.services.work, handlers, wiring.settings.jobs.lease_seconds, AT_ONCE[name]

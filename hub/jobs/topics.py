@@ -19,7 +19,7 @@ from core.routing import actions as routing
 from core.routing import sla
 from core.secret import Secret
 from core.verification import actions as verification
-from hub.jobs import reconcile, upkeep
+from hub.jobs import payout_watch, reconcile, upkeep
 from hub.jobs.run import Handler
 from hub.wiring import Wiring
 
@@ -67,6 +67,9 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "payout.reserved": lambda lease: payouts.pay(s.work, lease, wiring.means, limits),
         "payout.check": lambda lease: payouts.check(s.work, lease, wiring.means, limits),
         "payout.look_back": lambda lease: payouts.look_back(s.work, lease, wiring.means),
+        "payout.watch": lambda lease: payout_watch.watch(s.work, lease, s.rails, limits),
+        "rail.reconcile": lambda lease: payout_watch.reconcile_rail(s.work, lease, s.rails),
+        "ledger.check": lambda lease: payout_watch.check_books(s.work, lease, s.rails),
         "billing.credited": local(
             "billing.fund_waiting",
             lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),

@@ -29,6 +29,7 @@ BESIDE = {
     "intake.stop": "only raises the alarm; the delivery is read again and raises it again",
     "intake.quarantine": "the sender gets its refusal in any case, and what it repeats is kept then",
     "payouts.convert": "one transaction with its job; killed before or after, the payout is converted by the next try or is",
+    "payouts.look_back": "one transaction with its job; killed before or after, the bank is asked again or was",
     "tasks.cancel": "one transaction of the command line, repeated by the operator",
 }
 

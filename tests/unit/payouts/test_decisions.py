@@ -13,10 +13,10 @@ from core.payouts.earn import cover
 from core.payouts.limits import PayoutLimits, Sent, check_seconds, hold, max_fee_msat, retry_seconds
 from core.payouts.look import Unseen, judge_unseen
 from core.payouts.prepare import check_invoice
-from core.payouts.words import WORDS
 from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Target
 from core.payouts.record import proven
 from core.payouts.states import IN_CLEARING, OWED, PAID, TRANSITIONS, PayoutState
+from core.payouts.words import WORDS
 
 MSAT = st.integers(0, 10**15)
 
