@@ -51,14 +51,12 @@ MOST_PAGES = 10
 
 class StrikeBankOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `options` of the rail's block in the configuration. `answer_timeout` in seconds. `originator_id` names an
-    approved payout originator; empty when the owner of the Strike account is the sender. `statement` is what the payee
-    reads on the bank statement."""
+    approved payout originator; empty when the owner of the Strike account is the sender."""
 
     api_key: Secrets
     url: str = "https://api.strike.me"
     sandbox: bool = False
     originator_id: str = ""
-    statement: Annotated[str, msgspec.Meta(min_length=1, max_length=10, pattern="^[A-Za-z0-9 ]+$")] = "Payout"
     answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=20)] = 15.0
     requests_per_10_minutes: Annotated[int, msgspec.Meta(ge=20, le=1_000)] = 100
     webhook_secrets: Secrets | None = None
@@ -107,7 +105,7 @@ class StrikeBankRail:
         made = self._payouts.get(key)
         if made is None:
             method_id = await self._ready_method(payee)
-            made = await self._create(method_id, payee, invoice.cents)
+            made = await self._create(method_id, payee, invoice)
             _remember(self._payouts, key, made)
         fee_msat = _in_msat(made.fee, invoice)
         if fee_msat > max_fee_msat:
@@ -225,18 +223,20 @@ class StrikeBankRail:
         answer = await self._post("/payment-methods/bank", payee_body(payee))
         return _read(method_of(answer.body))
 
-    async def _create(self, method_id: str, payee: BankAccount, cents: int) -> Payout:
+    async def _create(self, method_id: str, payee: BankAccount, invoice: Invoice) -> Payout:
+        """A new payout. What comes in `Invoice.reference` is ours and short, for the payee's bank statement."""
+        dollars = Decimal(invoice.cents) / 100
         body = {
             "paymentMethodId": method_id,
-            "amount": format(Decimal(cents) / 100, ".2f"),
-            "reference": self._options.statement[: LONGEST_REFERENCE[payee.kind]],
+            "amount": format(dollars, ".2f"),
+            "reference": (invoice.reference or "Payout")[: LONGEST_REFERENCE[payee.kind]],
             "feePolicy": "EXCLUSIVE",
         }
         if self._options.originator_id:
             body["originatorId"] = self._options.originator_id
         answer = await self._post("/payouts", body)
         made = payout_of(answer.body)
-        if made is None or made.state != "NEW" or made.amount != Money(Decimal(cents) / 100, CURRENCY):
+        if made is None or made.state != "NEW" or made.amount != Money(dollars, CURRENCY):
             raise Retryable("unreadable", "Strike's answer to a new payout cannot be read, or is another's")
         return made
 

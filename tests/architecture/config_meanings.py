@@ -150,7 +150,6 @@ MEANINGS: dict[str, str] = {
     "StrikeBankOptions.url": "where Strike's API is; its sandbox has another address",
     "StrikeBankOptions.sandbox": "true when the account is one of Strike's sandbox: play money",
     "StrikeBankOptions.originator_id": "an approved payout originator; empty when the owner of the account is the sender",
-    "StrikeBankOptions.statement": "what the payee reads on the bank statement; at most ten letters, digits and spaces",
     "StrikeBankOptions.answer_timeout": "seconds that `pay` waits for Strike's answer before the payout is in doubt",
     "StrikeBankOptions.requests_per_10_minutes": "most requests of each process; Strike shuts out at 1,000 in all, its sandbox at 350",
     "StrikeBankOptions.webhook_secrets": "what Strike signs its events with; without it `/webhooks/rails/strike` is not there",

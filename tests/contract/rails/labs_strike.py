@@ -156,6 +156,7 @@ class StrikeBankLab:
             payment_hash=secrets.token_hex(32),
             amount_msat=cents * 15_000,
             expires_at_ms=clock.now_ms() + 86_400_000,
+            reference="A2B3C4D5E6",
             cents=cents,
             payee=payee,
         )

@@ -63,7 +63,7 @@ async def test_a_quote_creates_a_payout_that_moves_nothing(lab: StrikeBankLab) -
     quote = await lab.rail.quote(invoice, max_fee_msat=FEE)
     (method,), (payout,) = lab.account.payouts.methods.values(), lab.account.payouts.payouts.values()
     assert (quote.reference, quote.fee_msat, quote.valid_until_ms) == (payout.id, 0, None)
-    assert (payout.amount, payout.reference, payout.state) == (Decimal("12.50"), "Payout", "NEW")
+    assert (payout.amount, payout.reference, payout.state) == (Decimal("12.50"), "A2B3C4D5E6", "NEW")
     assert {key: method[key] for key in method if key not in ("id", "state", "created")} == {
         "transferType": "ACH",
         "accountNumber": "000123456789",

@@ -78,9 +78,3 @@ def test_a_mistake_names_its_key_and_the_fix(name: str, options: dict[str, objec
     assert caught.value.code == "rail_options"
     assert caught.value.message.startswith(f"hub.yaml: rails.options.{name}.{message}")
     assert "8D4F" not in caught.value.message
-
-
-@pytest.mark.parametrize("statement", ["", "Acme works hard", "Acme*"])
-def test_a_statement_is_what_every_bank_takes(statement: str) -> None:
-    with pytest.raises(Misconfigured, match=r"rails\.options\.strike_bank\.statement: "):
-        build("strike_bank", api_key="env:STRIKE_KEY", statement=statement)
