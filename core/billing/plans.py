@@ -17,7 +17,10 @@ class FeeTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The fee of an organisation that has `from_tasks` verified live tasks or more in the calendar month (UTC)."""
 
     from_tasks: Annotated[int, msgspec.Meta(ge=0)]
-    fee_percent: Annotated[Decimal, msgspec.Meta(ge=0)]
+    fee_percent: Decimal
+
+    def __post_init__(self) -> None:
+        _not_negative("fee_percent", self.fee_percent)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,15 +28,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tasks carry no fee. Whatever `redundancy` says, a task reserves and pays the answers that are bought: one today."""
 
     name: str
-    fee_percent: Annotated[Decimal, msgspec.Meta(ge=0)] | None = None
+    fee_percent: Decimal | None = None
     fee_tiers: list[FeeTier] = []
-    fee_minimum_usd: Annotated[Decimal, msgspec.Meta(ge=0)]
+    fee_minimum_usd: Decimal
     free_tasks: Annotated[int, msgspec.Meta(ge=0)]
     redundancy: Annotated[int, msgspec.Meta(ge=1, le=9)] = 1
     expert_pool: bool = False
     monthly_statement: bool = False
 
     def __post_init__(self) -> None:
+        _not_negative("fee_percent", self.fee_percent or NOTHING)
+        _not_negative("fee_minimum_usd", self.fee_minimum_usd)
         if (self.fee_percent is None) != bool(self.fee_tiers):
             raise ValueError(f"plan {self.name}: write either fee_percent or fee_tiers")
         starts = [tier.from_tasks for tier in self.fee_tiers]
@@ -65,6 +70,12 @@ class Plans:
             return self._by_name[name]
         except KeyError:
             raise Misconfigured("unknown_plan", f"config/plans.yaml has no plan {name!r}") from None
+
+
+def _not_negative(name: str, amount: Decimal) -> None:
+    """msgspec bounds no Decimal: its Meta(ge=0) refuses the type itself."""
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{name} is {amount}; write 0 or more")
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
