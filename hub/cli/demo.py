@@ -33,32 +33,56 @@ if TYPE_CHECKING:  # this process lives as long as the demo and loads the databa
 @click.option(
     "--timeout", default=240.0, show_default=True, help="With --check: give up after so many seconds."
 )
-def command(check: bool, tasks: int, every: float, speed: float, timeout: float) -> None:
+@click.option(
+    "--lightning",
+    type=click.Choice(["sandbox", "electrum"]),
+    default="sandbox",
+    show_default=True,
+    help="What pays: our own test rail, or two real Electrum nodes on a chain of their own (hub/demo/lightning).",
+)
+def command(check: bool, tasks: int, every: float, speed: float, timeout: float, lightning: str) -> None:
     """Start everything with simulated people, PagerDuty and a webhook catcher. Nothing of it is real money."""
     began = clock.monotonic()
     with contextlib.ExitStack() as stack:
-        if check:
+        if check or lightning == "electrum":  # the chain lives as long as the demo, so its payments do
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-demo-"))
-            os.environ.update({"HUB_DATA_DIR": folder, "HUB__SERVER__PORT": str(_free_port())})
+            os.environ["HUB_DATA_DIR"] = folder
+        if check:
+            os.environ["HUB__SERVER__PORT"] = str(_free_port())
             every, speed = min(every, 4.0), max(speed, 2.0)
-        code = asyncio.run(_run(began, tasks if check else None, every, speed, timeout))
+        code = asyncio.run(_run(began, tasks if check else None, every, speed, timeout, lightning))
     sys.exit(code)
 
 
-async def _run(began: float, until_paid: int | None, every: float, speed: float, timeout: float) -> int:
+async def _run(
+    began: float, until_paid: int | None, every: float, speed: float, timeout: float, lightning: str
+) -> int:
+    settings, _ = load_settings()
+    os.environ.update(_environment(settings.folder, settings.public_url, settings.server.port))
+    if lightning == "sandbox":
+        return await _keep(began, until_paid, every, speed, timeout, lightning)
+    from hub.demo.lightning.told import environment, two_nodes
+
+    async with two_nodes(settings.folder / "lightning") as nodes:
+        os.environ.update(environment(nodes, settings.server.port))
+        return await _keep(began, until_paid, every, speed, timeout, lightning)
+
+
+async def _keep(
+    began: float, until_paid: int | None, every: float, speed: float, timeout: float, lightning: str
+) -> int:
     from hub.cli import stack
     from hub.demo.banner import banner
     from hub.demo.prepared import plan_file, take
 
     settings, _ = load_settings()
     folder, url = settings.folder, settings.public_url
-    environment = _environment(folder, url, settings.server.port)
-    os.environ.update(environment)
-    settings, _ = load_settings()
     outcome: list[int] = []
 
     async def ready() -> None:
-        click.echo(banner(url, folder, take(folder), clock.monotonic() - began), err=True)
+        click.echo(
+            banner(url, folder, take(folder), clock.monotonic() - began, lightning=lightning), err=True
+        )
         if until_paid is not None:
             outcome.append(await _check(until_paid, timeout))
             os.kill(os.getpid(), 15)

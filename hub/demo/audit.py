@@ -1,5 +1,5 @@
 """What `hub demo --check` asks: how far the demo is, and whether everything that it says happened did happen: in the
-books, at the sandbox node and in the simulated PagerDuty."""
+books, at the node that pays and in the simulated PagerDuty."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from connectors.rails.sandbox import SandboxRail
 from core.callbacks.states import CallbackState
 from core.callbacks.tables import CallbackDelivery
 from core.ledger.balances import check
+from core.payouts.rail import Outcome, Rail, Recording
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
 from core.replies.states import ReplyState
@@ -49,22 +50,40 @@ async def audit(wiring: Wiring) -> list[str]:
             )
         }
         replies = list(await session.scalars(select(Reply).where(Reply.state == ReplyState.DELIVERED)))
-    rail = services.rails["sandbox"]
-    assert isinstance(rail, SandboxRail)
-    for payment in await rail.history():
-        if payment.settled_count > 1:
-            problems.append(f"the node paid {payment.payment_hash} {payment.settled_count} times")
-        attempt = settled.pop(payment.payment_hash, None)
-        if attempt is not None and attempt.amount_msat != payment.amount_msat:
-            problems.append(
-                f"{attempt.id}: the node paid {payment.amount_msat} msat, the books say {attempt.amount_msat}"
-            )
+    for rail in services.rails.values():
+        for paid in await _paid_by(rail):
+            if paid.times > 1:
+                problems.append(f"the node paid {paid.payment_hash} {paid.times} times")
+            attempt = settled.pop(paid.payment_hash, None)
+            if attempt is not None and attempt.amount_msat != paid.amount_msat:
+                problems.append(
+                    f"{attempt.id}: the node paid {paid.amount_msat} msat, the books say {attempt.amount_msat}"
+                )
     problems.extend(
         f"{attempt.id} is settled in the books and unknown to the node" for attempt in settled.values()
     )
     for reply in replies:
         problems.extend(await _note_problems(wiring, reply))
     return problems
+
+
+class _Paid(msgspec.Struct, frozen=True):
+    payment_hash: str
+    amount_msat: int
+    times: int
+
+
+async def _paid_by(rail: Rail) -> list[_Paid]:
+    """What the rail's own node says that it paid. A second payment of one hash shows in Electrum's history as its fee."""
+    if isinstance(rail, SandboxRail):
+        return [_Paid(one.payment_hash, one.amount_msat, one.settled_count) for one in await rail.history()]
+    if not isinstance(rail, Recording):
+        return []
+    return [
+        _Paid(one.payment_hash, one.amount_msat, 1 + one.fee_msat // one.amount_msat)
+        async for one in rail.payments(0)
+        if one.outcome is Outcome.SETTLED
+    ]
 
 
 async def _note_problems(wiring: Wiring, reply: Reply) -> list[str]:

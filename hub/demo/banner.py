@@ -6,8 +6,13 @@ from pathlib import Path
 
 from hub.demo.prepared import Prepared
 
+LIGHTNING = {
+    "sandbox": ", the Lightning node",
+    "electrum": "; paid by a real Lightning node",
+}
 
-def banner(url: str, folder: Path, prepared: Prepared, seconds: float) -> str:
+
+def banner(url: str, folder: Path, prepared: Prepared, seconds: float, *, lightning: str) -> str:
     demo, links = prepared.demo, prepared.links
     lines = [
         f"hub is ready after {seconds:.1f} s   ·   DEMO   ·   TEST MONEY: nothing here is worth anything",
@@ -24,7 +29,7 @@ def banner(url: str, folder: Path, prepared: Prepared, seconds: float) -> str:
         '      -H \'Content-Type: application/json\' -d \'{"idempotencyKey": "first", "taskType": "question",',
         '      "payload": {"question": "Is this working?"}, "payout": {"currency": "SATS", "maxAmount": 200}}\'',
         "",
-        "  simulated: PagerDuty (raises an incident now and then), five workers, an AI agent, the Lightning node",
+        f"  simulated: PagerDuty (raises an incident now and then), five workers, an AI agent{LIGHTNING[lightning]}",
         f"  data: {folder}   (remove that folder to start afresh)   ·   stop with Ctrl-C",
     ]
     width = max(len(line) for line in lines) + 2

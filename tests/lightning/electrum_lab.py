@@ -73,9 +73,7 @@ class ElectrumLab:
         """An invoice of bob's."""
         sats, rest = divmod(amount_msat, 1000)
         assert rest == 0
-        amount = f"{sats // 10**8}.{sats % 10**8:08d}"
-        made = await self.bob.rpc.call("add_request", amount=amount, memo=memo, expiration=expiry, force=True)
-        return invoice_of(made["lightning_invoice"])
+        return invoice_of(await self.bob.invoice(sats, memo, expiry))
 
     def freeze_bob(self) -> None:
         self._frozen = True

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from core.money import SAT_PER_BTC
 from hub.demo.lightning.json_rpc import JsonRpc
 from hub.demo.lightning.processes import ELECTRUM, Program, free_ports, until
 
@@ -59,6 +60,17 @@ class ElectrumNode:
         await until(self.name, self._answers, seconds=READY_SECONDS)
         await self.rpc.call("load_wallet")
         await until(f"{self.name}'s wallet", self._synchronized, seconds=READY_SECONDS)
+
+    async def node_id(self) -> str:
+        return (await self.rpc.call("nodeid")).partition("@")[0]
+
+    async def invoice(self, sats: int, memo: str, expiry_seconds: int) -> str:
+        """A new invoice of this node's. `force`: each takes an address, and after twenty unpaid ones none would be left."""
+        amount = f"{sats // SAT_PER_BTC}.{sats % SAT_PER_BTC:08d}"
+        made = await self.rpc.call(
+            "add_request", amount=amount, memo=memo, expiration=expiry_seconds, force=True
+        )
+        return made["lightning_invoice"]
 
     async def channel_states(self) -> list[tuple[str, str]]:
         channels = await self.rpc.call("list_channels")
