@@ -123,18 +123,18 @@ async def wire(
                 book=book,
                 tools=tools,
                 connectors=Connectors(book, types, plans, tools, sealer),
-                means=Means(
-                    rails=rails,
-                    addresses=services.addresses,
-                    orders=rail_orders,
-                    dollars=Dollars(rate_of=services.rate, unseal=sealer.unseal),
-                ),
+                means=_means(services, rail_orders),
             )
     finally:
         await queue.close()
         threads.close()
         await vendor_http.close()
         await database.close()
+
+
+def _means(services: Services, rail_orders: Orders) -> Means:
+    dollars = Dollars(rate_of=services.rate, unseal=services.sealer.unseal)
+    return Means(rails=services.rails, addresses=services.addresses, orders=rail_orders, dollars=dollars)
 
 
 def _outbound(settings: Settings) -> OutboundHttp:

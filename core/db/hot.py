@@ -83,8 +83,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert_many(tx: Transaction, columns: Columns, rows: list[tuple[Any, ...]]) -> set[Any]:
-    """Insert all rows in one statement, skipping those that a unique constraint already has; the `returning` column
-    of those that went in. One round trip for any number of rows, which is what makes a group commit cheap."""
+    """All rows in one round trip, without those that a unique constraint has; the `returning` column of the rest."""
     if not rows:
         return set()
     names = ", ".join(columns.types)
