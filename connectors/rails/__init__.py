@@ -37,6 +37,6 @@ RAILS: dict[str, Callable[[RailConfig], Rail]] = {
     "sandbox": lambda config: SandboxRail.from_options(config.data_dir, config.options),
     "phoenixd": lambda config: PhoenixdRail.from_options(config.options),
     "lnbits": lambda config: LnbitsRail.from_options(config.options),
-    "strike": lambda config: StrikeRail.from_options(config.options),
+    "strike": lambda config: StrikeRail.from_options(config.data_dir, config.options),
     "strike_bank": lambda config: StrikeBankRail.from_options(config.options),
 }

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 import msgspec
@@ -32,6 +34,7 @@ from connectors.rails.strike_answers import (
     said,
 )
 from connectors.rails.strike_http import READ_SECONDS, Budget, StrikeHttp
+from connectors.rails.strike_payment_ids import PaymentIds
 from connectors.rails.wallet_checks import failed, refusal, unknown
 from connectors.secret_refs import Secrets
 from core import clock
@@ -69,7 +72,7 @@ class StrikeRail:
 
     name = "strike"
 
-    def __init__(self, options: StrikeOptions):
+    def __init__(self, data_dir: Path, options: StrikeOptions):
         self._options = options
         key = wallet_options.secret(
             self.name, "api_key", options.api_key, where="an API key of dashboard.strike.me"
@@ -77,18 +80,16 @@ class StrikeRail:
         url = wallet_options.base_url(self.name, options.url).removesuffix("/v1")
         self._http = StrikeHttp(url, Secret(key), Budget(options.requests_per_10_minutes))
         self._quotes: dict[str, Quoted] = {}  # by invoice; a duplicate is answered without its price
-        self._payments: dict[
-            str, str
-        ] = {}  # quote -> payment, which an execution tells and nothing else does
+        self._payments = PaymentIds(data_dir)
         self.webhook_secrets = options.webhook_secrets or Secrets(())
         self.capabilities = Capabilities(
             real_money=options.network == "bc", proves_by_preimage=False, network=options.network
         )
 
     @classmethod
-    def from_options(cls, options: Mapping[str, object]) -> Self:
+    def from_options(cls, data_dir: Path, options: Mapping[str, object]) -> Self:
         """Raises Misconfigured for an option that it does not know or cannot use."""
-        return cls(wallet_options.read(StrikeOptions, cls.name, options))
+        return cls(data_dir, wallet_options.read(StrikeOptions, cls.name, options))
 
     async def quote(self, invoice: Invoice, *, max_fee_msat: int) -> Quote:
         """See `Quoting.quote`. There is no fee limit on an execution, so the limit is held against the quote's `totalFee`.
@@ -131,10 +132,10 @@ class StrikeRail:
         return await self._executed(payment_hash, reference, answer)
 
     async def look_up(self, payment_hash: str, *, reference: str = "") -> PaymentResult | None:
-        """See `Rail.look_up`. By the payment's id while this process knows it, else by the hash in the list of payments.
+        """See `Rail.look_up`. By the payment's id where the execution told it, else by the hash in the list of payments.
         A quote past its end says nothing: it may have been executed before. None only as `payment_list_complete` says."""
-        payment_id = self._payments.get(reference)
-        if payment_id is not None:
+        payment_id = await asyncio.to_thread(self._payments.find, reference)
+        if is_id(payment_id):
             return await self._payment(payment_id, payment_hash)
         history = await strike_account.history(self._http, payment_hash)
         if history.found is not None:
@@ -247,7 +248,13 @@ class StrikeRail:
             payment_id = fields(answer.body).get("paymentId")
             if not is_id(payment_id):
                 return unknown("Strike's answer to the execution cannot be read")
-            _remember(self._payments, reference, str(payment_id))
+            first = await asyncio.to_thread(self._payments.find, reference)
+            if first not in (
+                None,
+                payment_id,
+            ):  # against all that is inferred; the first stays the one to ask about
+                return unknown(f"Strike made a second payment of one quote: {payment_id} after {first}")
+            await asyncio.to_thread(self._payments.remember, reference, str(payment_id))
             return result_of(answer.body, payment_hash)
         if refused(answer, NOTHING_LEFT):
             return await self._unless_seen(payment_hash, f"Strike refused: {said(answer).words}")
@@ -264,7 +271,7 @@ class StrikeRail:
             return history.found
         return unknown(f"{reason}; {history.gap}") if history.gap else failed(reason)
 
-    async def _payment(self, payment_id: str, payment_hash: str) -> PaymentResult:
+    async def _payment(self, payment_id: str | None, payment_hash: str) -> PaymentResult:
         try:
             answer = await strike_account.ask(self._http, f"/payments/{payment_id}")
         except Unread as error:

@@ -13,6 +13,7 @@ import pytest
 
 from connectors.rails.strike import StrikeRail
 from connectors.rails.strike_answers import NOTHING_LEFT
+from connectors.rails.strike_payment_ids import FILE_NAME
 from core import clock
 from core.errors import HubError, Misconfigured, Rejected, Retryable
 from core.payouts.rail import Funded, Outcome, PaymentResult, Quoting, Recorded, Recording
@@ -278,6 +279,23 @@ async def test_a_second_execution_pays_nothing_and_finds_the_first(lab: StrikeLa
     assert await lab.received_msat() == AMOUNT
 
 
+async def test_a_second_payment_of_one_quote_is_no_answer(lab: StrikeLab) -> None:
+    """It cannot be, by all that is published; the first payment stays the one that is asked about."""
+    invoice = await lab.quoted(AMOUNT)
+    lab.next_hangs()
+    await lab.rail.pay(invoice, max_fee_msat=FEE)
+    (first,) = lab.account.payments.values()
+    lab.account.payments.clear()
+    lab.next_fails()
+    again = await lab.rail.pay(invoice, max_fee_msat=FEE)
+    assert again.outcome is Outcome.UNKNOWN
+    assert "a second payment" in (again.reason or "")
+    lab.account.payments[first.id] = first
+    assert await lab.restarted().look_up(invoice.payment_hash, reference=invoice.reference) == PaymentResult(
+        outcome=Outcome.IN_FLIGHT
+    )
+
+
 async def test_a_quote_past_its_end_fails_only_with_the_list(lab: StrikeLab) -> None:
     invoice = await lab.quoted(AMOUNT)
     lab.account.quotes[invoice.reference].valid_until_ms = clock.now_ms() - 1
@@ -306,16 +324,19 @@ async def test_in_flight_stays_so_when_quote_and_invoice_expire(lab: StrikeLab) 
 
 
 @pytest.mark.parametrize("listing", ["absent", "nameless"])
-async def test_without_a_list_that_names_invoices_nothing_is_certain(lab: StrikeLab, listing: str) -> None:
-    """The payment's id is known to the process that executed it, and to no other."""
+async def test_without_a_list_that_names_invoices_the_kept_id_alone_knows(
+    lab: StrikeLab, listing: str, tmp_path: Path
+) -> None:
     lab.account.gives_preimages = False
     invoice = await lab.quoted(AMOUNT)
     lab.next_hangs()
     await lab.rail.pay(invoice, max_fee_msat=FEE)
     lab.account.listing = listing
     lab.release(settle=True)
-    found = await lab.rail.look_up(invoice.payment_hash, reference=invoice.reference)
-    assert found == PaymentResult(outcome=Outcome.SETTLED, fee_msat=1_000)
+    for rail in (lab.rail, lab.restarted()):
+        found = await rail.look_up(invoice.payment_hash, reference=invoice.reference)
+        assert found == PaymentResult(outcome=Outcome.SETTLED, fee_msat=1_000)
+    (tmp_path / FILE_NAME).unlink()
     after = await lab.restarted().look_up(invoice.payment_hash, reference=invoice.reference)
     assert after is not None
     assert after.outcome is Outcome.UNKNOWN
@@ -360,10 +381,13 @@ async def test_a_list_that_repeats_itself_proves_nothing(lab: StrikeLab) -> None
 @pytest.mark.parametrize(
     "fault", sorted({*AFTER, *BEFORE} - {Fault.TIMEOUT_AFTER, Fault.TOO_LONG, Fault.WRONG_HASH}, key=str)
 )
-async def test_a_look_up_with_a_bad_answer_is_unknown(lab: StrikeLab, fault: Fault) -> None:
+async def test_a_look_up_with_a_bad_answer_is_unknown(lab: StrikeLab, fault: Fault, tmp_path: Path) -> None:
     invoice = await lab.quoted(AMOUNT)
     assert (await lab.rail.pay(invoice, max_fee_msat=FEE)).outcome is Outcome.SETTLED
-    for rail in (lab.rail, lab.restarted()):
+    for kept in (True, False):
+        if not kept:
+            (tmp_path / FILE_NAME).unlink()
+        rail = lab.restarted()
         lab.account.faults.others.append(fault)
         found = await rail.look_up(invoice.payment_hash, reference=invoice.reference)
         assert found is not None
