@@ -216,9 +216,13 @@ class Lab:
         """As a worker process runs the job `payout.reserved`: what it raises becomes a later try, with the reason."""
         async with self.work.begin("test.due") as tx:
             await tx.execute(
-                "UPDATE outbox SET due_at = 1 WHERE topic = 'payout.reserved' AND state = 'pending'"
+                "UPDATE outbox SET due_at = 1, state = 'pending' "
+                "WHERE topic = 'payout.reserved' AND state IN ('pending', 'leased')"
             )
-            sql = "SELECT id FROM outbox WHERE topic = 'payout.reserved' AND state = 'pending' ORDER BY id LIMIT 1"
+            sql = (
+                "SELECT id FROM outbox WHERE topic = 'payout.reserved' AND state = 'pending' "
+                "ORDER BY attempts, id LIMIT 1"
+            )
             job = (await tx.execute(sql)).scalar_one()
         await Runner(self.work, {"payout.reserved": self.run_pay}).run(job)
 

@@ -13,6 +13,7 @@ from core.db.unit_of_work import UnitOfWork
 from core.errors import Retryable
 from core.outbox import rows
 from core.payouts import actions
+from core.payouts.controls import Cause, pause, resume
 from core.payouts.limits import PayoutLimits
 from core.payouts.queries import payouts_of, totals_of
 from core.workers.tables import Worker
@@ -32,6 +33,8 @@ def lab(work: UnitOfWork, tmp_path: Path) -> Lab:
         (PayoutLimits(per_payout_msat=499_999), "over_payout_limit"),
         (PayoutLimits(per_worker_day_msat=499_999), "over_worker_limit"),
         (PayoutLimits(per_hub_day_msat=999_999), "over_hub_limit"),
+        (PayoutLimits(per_hub_hour_msat=999_999), "over_hub_hour_limit"),
+        (PayoutLimits(least_msat=500_001), "under_least"),
     ],
 )
 async def test_over_a_limit_it_waits(lab: Lab, limits: PayoutLimits, code: str) -> None:
@@ -51,8 +54,11 @@ async def test_over_a_limit_it_waits(lab: Lab, limits: PayoutLimits, code: str) 
     await lab.assert_books()
 
 
-async def test_two_payouts_at_once_do_not_pass_a_limit_together(lab: Lab) -> None:
-    lab.limits = PayoutLimits(per_hub_day_msat=900_000)
+@pytest.mark.parametrize(
+    "limits", [PayoutLimits(per_hub_day_msat=900_000), PayoutLimits(per_hub_hour_msat=900_000)]
+)
+async def test_two_payouts_at_once_do_not_pass_a_limit_together(lab: Lab, limits: PayoutLimits) -> None:
+    lab.limits = limits
     payouts = [await lab.earned(), await lab.earned()]
     leases = []
     async with lab.work.begin("outbox.lease") as tx:
@@ -72,6 +78,53 @@ async def test_the_kill_switch_stops_what_is_ready(lab: Lab) -> None:
         await lab.pay()
     assert (await lab.case(payout)).state == "ready"
     assert lab.controls.payments() == []
+
+
+async def test_the_switch_in_the_database_stops_what_is_new_and_what_is_ready(lab: Lab) -> None:
+    ready = await lab.earned()
+    await lab.ready()
+    async with lab.work.begin("test.pause") as tx:
+        assert await pause(tx, "hub", Cause.OPERATOR, "the node is moved", by="person:op")
+        assert not await pause(tx, "hub", Cause.OPERATOR, "the node is moved", by="person:op")
+    with pytest.raises(Retryable, match=r"Payouts are paused \(operator\): the node is moved"):
+        await lab.pay()
+    new = await lab.earned()
+    await lab.run_job()
+    await lab.run_job()
+    assert [(await lab.case(one)).state for one in (ready, new)] == ["ready", "reserved"]
+    assert (lab.controls.payments(), lab.wallets.asked) == ([], 1)
+    async with lab.work.begin("test.resume") as tx:
+        assert await resume(tx, "hub", Cause.OPERATOR, actor="person:op")
+        assert not await resume(tx, "hub", Cause.OPERATOR, actor="person:op")
+    await lab.run_job()
+    await lab.run_job()
+    assert [(await lab.case(one)).state for one in (ready, new)] == ["settled", "settled"]
+    await lab.assert_books()
+
+
+async def test_a_payment_in_doubt_is_looked_up_while_payouts_are_paused(lab: Lab) -> None:
+    payout = await lab.earned()
+    lab.fault(Fault.ACCEPT_THEN_LOSE_ANSWER)
+    await lab.pay()
+    async with lab.work.begin("test.pause") as tx:
+        await pause(tx, "hub", Cause.OPERATOR, "looking", by="person:op")
+    await lab.check()
+    assert (await lab.case(payout)).state == "settled"
+
+
+async def test_what_was_never_seen_is_not_sent_again_while_payouts_are_paused(lab: Lab) -> None:
+    payout = await lab.earned()
+    lab.fault(Fault.UNREACHABLE)
+    await lab.pay()
+    lab.limits = PayoutLimits(grace_seconds=0)
+    async with lab.work.begin("test.pause") as tx:
+        await pause(tx, "hub", Cause.OPERATOR, "looking", by="person:op")
+    await lab.check()
+    assert ((await lab.case(payout)).state, lab.controls.payments()) == ("unknown", [])
+    async with lab.work.begin("test.resume") as tx:
+        await resume(tx, "hub", Cause.OPERATOR, actor="person:op")
+    await lab.check()
+    assert ((await lab.case(payout)).state, lab.really_paid()) == ("settled", [1])
 
 
 async def test_without_an_address_it_waits_for_one(lab: Lab) -> None:
