@@ -4,7 +4,9 @@ handed to handlers by `hub/app.py`."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 from connectors.connector import Connector
@@ -22,7 +24,6 @@ from core.rates.model import Rate
 from core.tasks.creation import Created, Prepared
 from core.tasks.model import Environment
 from core.tasks.types import TaskTypes
-from hub.rate_feed import FixedRates, RateFeed
 
 
 class WebSettings(Protocol):
@@ -77,6 +78,24 @@ class Callbacks(Protocol):
         ...
 
 
+class Rates(Protocol):
+    """The exchange rate, live or fixed (`hub/rate_feed.py`). A Protocol and not their union: the web framework's
+    signatures take no union of two classes."""
+
+    @property
+    def spread_percent(self) -> Decimal: ...
+    def current(self) -> Rate:
+        """The rate at which money may be paid now. Raises Retryable (`no_rate`)."""
+        ...
+
+    def to_reserve(self) -> Rate:
+        """What a reservation is priced with. Raises Retryable (`no_rate`)."""
+        ...
+
+    async def look(self) -> None: ...
+    def running(self, *, keeper: bool) -> AbstractAsyncContextManager[None]: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
     """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
@@ -88,7 +107,7 @@ class Services:
     work: UnitOfWork
     types: TaskTypes
     plans: Plans
-    rates: RateFeed | FixedRates
+    rates: Rates
     connectors: Mapping[str, LoadedConnector]
     sealer: Sealer
     outbound: OutboundHttp

@@ -11,7 +11,7 @@ from core.errors import Retryable
 from core.rates.model import Rate
 from core.rates.records import Decision
 from hub.cli.common import run, table
-from hub.rate_feed import FixedRates
+from hub.rate_feed import RateFeed
 from hub.wiring import Wiring
 
 
@@ -24,7 +24,7 @@ def command(ask: bool) -> None:
 
     async def act(wiring: Wiring) -> tuple[Decision | None, Rate | str]:
         rates = wiring.services.rates
-        if isinstance(rates, FixedRates):
+        if not isinstance(rates, RateFeed):
             return None, rates.current()
         decision = await rates.ask_now() if ask else rates.decision
         try:
