@@ -83,7 +83,7 @@ class ElectrumNode:
         self._daemon.signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """As a power cut does it."""
+        """kill -9: it has no time to write anything."""
         self._daemon.signal(signal.SIGKILL)
 
     def stop(self) -> None:
