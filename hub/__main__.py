@@ -23,6 +23,8 @@ _COMMANDS = {
     "keys": ("hub.cli.keys", "Mint, list and revoke API keys"),
     "people": ("hub.cli.people", "Add workers and operators, make one-time sign-in links"),
     "task": ("hub.cli.task", "Show a task's whole trail, or cancel it"),
+    "payouts": ("hub.cli.payouts", "Payouts: list, show, retry, pause, resume, reconcile, explain"),
+    "rails": ("hub.cli.rails", "Each rail: reachable, balance, breaker, in doubt, last reconciliation"),
     "ledger": ("hub.cli.ledger", "Check the books, show balances"),
     "rates": ("hub.cli.rates", "The exchange rate: sources, what was dropped, the decision"),
     "bank": ("hub.cli.bank", "Bank payments: accounts, batches of two people, the bank's answers"),

@@ -9,7 +9,9 @@ from core.audit.record import record as audit
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict
 from core.outbox.rows import Lease
+from core.payouts import controls
 from core.payouts.case import load
+from core.payouts.controls import Cause
 from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
 from core.payouts.look import look, look_back
@@ -18,8 +20,9 @@ from core.payouts.record import reopen
 from core.payouts.send import send
 from core.payouts.states import OWED, PayoutState
 from core.payouts.tables import Payout
+from core.repairs.actions import Kind, mended
 
-__all__ = ["Means", "check", "earn", "look_back", "pay", "retry", "retry_for_worker"]
+__all__ = ["Means", "check", "earn", "look_back", "pay", "resume", "retry", "retry_for_worker"]
 
 
 async def pay(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits) -> None:
@@ -59,6 +62,16 @@ async def retry(tx: Transaction, payout_id: str, *, actor: str) -> None:
         raise Conflict("payout_not_owed", f"This payout is {case.state}", state=str(case.state))
     await _wake(tx, case.payout)
     await audit(tx, actor=actor, action="payout.retried", subject=payout_id)
+
+
+async def resume(tx: Transaction, subject: str, *, actor: str) -> bool:
+    """An operator takes back a pause of `hub` or `rail:NAME`, and closes the rail's breaker. False when neither was
+    there. A reconciliation's freeze ends when its findings are explained (`reconcile.explain`)."""
+    taken = await controls.resume(tx, subject, Cause.OPERATOR, actor=actor)
+    closed = await controls.resume(tx, subject, Cause.BREAKER, actor=actor)
+    if closed:
+        await mended(tx, subject, Kind.BREAKER, actor=actor)
+    return taken or closed
 
 
 async def retry_for_worker(tx: Transaction, worker_id: str) -> int:

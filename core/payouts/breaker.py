@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from core import clock
+from core.audit.tables import AuditEntry
 from core.db.unit_of_work import Transaction
 from core.payouts.controls import Cause, pause, rail_subject, resume
 from core.payouts.limits import PayoutLimits
@@ -26,8 +27,14 @@ def opens(doubts: int, limits: PayoutLimits) -> bool:
 
 async def doubted(tx: Transaction, rail: str, limits: PayoutLimits) -> None:
     """One more payment on `rail` is in doubt, or still is. Each look-up asks again, so that of two doubts that did not
-    see each other one opens it a moment later."""
+    see each other one opens it a moment later. What was sent before somebody closed it does not open it again."""
     since = clock.from_ms(await tx.now_ms()) - timedelta(minutes=limits.breaker_minutes)
+    resumed = await tx.session.scalar(
+        select(func.max(AuditEntry.at)).where(
+            AuditEntry.subject == rail_subject(rail), AuditEntry.action == "payouts.resumed"
+        )
+    )
+    since = max(since, resumed) if resumed is not None else since
     doubts = await _doubts(tx, rail, since)
     if not opens(doubts, limits):
         return
