@@ -20,8 +20,14 @@ def upgrade() -> None:
 
 
 def _ledger() -> None:
-    op.add_column("ledger_accounts", sa.Column("debits_pending_msat", sa.BigInteger(), server_default="0", nullable=False))
-    op.add_column("ledger_accounts", sa.Column("credits_pending_msat", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "ledger_accounts",
+        sa.Column("debits_pending_msat", sa.BigInteger(), server_default="0", nullable=False),
+    )
+    op.add_column(
+        "ledger_accounts",
+        sa.Column("credits_pending_msat", sa.BigInteger(), server_default="0", nullable=False),
+    )
     op.add_column("ledger_transfers", sa.Column("phase", sa.Text(), server_default="single", nullable=False))
     op.add_column("ledger_transfers", sa.Column("pending_id", sa.Text(), nullable=True))
     op.create_index("uq_ledger_transfers_pending_id", "ledger_transfers", ["pending_id"], unique=True)
@@ -45,14 +51,19 @@ def _hold_what_is_on_its_way() -> None:
     living = "FROM payout_attempts a JOIN payouts p ON p.id = a.payout_id WHERE a.state IN ('ready', 'sending', 'unknown')"
     clearing, payable = "'hub:' || p.environment || ':clearing'", "p.worker_id || ':payable'"
     network = "'hub:' || p.environment || ':network_fees'"
-    for name, debit, credit, amount, phase in (
-        ("return", clearing, payable, "a.amount_msat", "single"),
-        ("send", payable, clearing, "a.amount_msat", "pend"),
-        ("fee", network, clearing, "a.max_fee_msat", "pend"),
+    # The former code opened it with the first fee that was paid, which there need not have been.
+    op.get_bind().exec_driver_sql(
+        f"INSERT INTO ledger_accounts (id, kind, created_at) SELECT {network}, 'network_fees', min(a.created_at) "  # noqa: S608 - text of ours
+        f"{living} GROUP BY p.environment ON CONFLICT (id) DO NOTHING"
+    )
+    for name, kind, debit, credit, amount, phase in (
+        ("return", "return", clearing, payable, "a.amount_msat", "single"),
+        ("send", "send", payable, clearing, "a.amount_msat", "pend"),
+        ("fee", "fee_limit", network, clearing, "a.max_fee_msat", "pend"),
     ):
         op.get_bind().exec_driver_sql(  # colons are of account names, not of parameters
             f"INSERT INTO ledger_transfers ({columns}) SELECT 'payout:' || p.id || ':{name}:' || a.number, "  # noqa: S608 - text of ours
-            f"{debit}, {credit}, {amount}, '{name}', p.id, a.created_at, '{phase}' {living}"
+            f"{debit}, {credit}, {amount}, '{kind}', p.id, a.created_at, '{phase}' {living}"
         )
 
 
@@ -62,7 +73,9 @@ def _payouts() -> None:
     op.add_column("payouts", sa.Column("spread_msat", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("payouts", sa.Column("remainder_msat", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("tasks", sa.Column("spread_msat", sa.BigInteger(), server_default="0", nullable=False))
-    op.add_column("payout_attempts", sa.Column("reference", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column(
+        "payout_attempts", sa.Column("reference", sa.Text(), server_default=sa.text("''"), nullable=False)
+    )
     op.add_column("payout_attempts", sa.Column("cents", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("payout_attempts", sa.Column("bank_account_id", sa.Text(), nullable=True))
     op.add_column("payout_attempts", sa.Column("batch_id", sa.Text(), nullable=True))
