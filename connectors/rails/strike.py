@@ -32,6 +32,7 @@ from connectors.rails.strike_answers import (
     refused,
     result_of,
     said,
+    tolerance,
 )
 from connectors.rails.strike_http import READ_SECONDS, Budget, StrikeHttp
 from connectors.rails.strike_payment_ids import PaymentIds
@@ -168,8 +169,9 @@ class StrikeRail:
 
     def _recorded(self, item: Mapping[str, object], payment_hash: str, at_ms: int) -> Recorded:
         amount = money(item.get("amount"))
-        msat = None if amount is None else floor_msat(amount, rate(item.get("conversionRate")))
-        if msat is None:
+        at = rate(item.get("conversionRate"))
+        msat = None if amount is None else floor_msat(amount, at)
+        if amount is None or msat is None:
             raise Unread("the amount of a payment in Strike's list cannot be read")
         result = result_of(item, payment_hash)
         return Recorded(
@@ -178,6 +180,7 @@ class StrikeRail:
             amount_msat=msat,
             fee_msat=result.fee_msat,
             at_ms=at_ms,
+            within_msat=0 if amount.currency == "BTC" else tolerance(amount, at, msat),
         )
 
     async def _quoted(self, invoice: Invoice) -> Quoted:

@@ -168,13 +168,13 @@ def quoted(value: object, *, amount_msat: int, source: str) -> Quoted:
     receives, fee_msat = msat_of(amount, at), msat_of(fee, at)
     if receives is None or fee_msat is None:
         raise Unreadable("Strike's quote has no conversion rate that fits")
-    if abs(receives - amount_msat) > _tolerance(amount, at, amount_msat):
+    if abs(receives - amount_msat) > tolerance(amount, at, amount_msat):
         raise WrongQuote(f"Strike's quote is over {receives} msat, the invoice over {amount_msat}")
     return Quoted(id=str(quote_id), fee_msat=fee_msat, valid_until_ms=until, total=total)
 
 
-def _tolerance(amount: Money, at: Rate | None, amount_msat: int) -> int:
-    """Bitcoin is quoted to the satoshi; of dollars a cent is rounded, and the rate to some digits."""
+def tolerance(amount: Money, at: Rate | None, amount_msat: int) -> int:
+    """In msat. Bitcoin is quoted to the satoshi; of dollars a cent is rounded, and the rate to some digits."""
     if amount.currency == "BTC":
         return MSAT_PER_SAT
     return (msat_of(Money(Decimal("0.01"), amount.currency), at) or 0) + amount_msat // 100

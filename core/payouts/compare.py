@@ -155,10 +155,10 @@ def _judge_settled(rail: str, theirs: Recorded, mine: Ours, *, exact: bool) -> F
         return _finding(FindingKind.REVERSED, theirs, mine, words)
     if theirs.outcome is not Outcome.SETTLED or not exact:
         return None  # the history was read before it settled
-    if theirs.amount_msat != mine.amount_msat:
+    if abs(theirs.amount_msat - mine.amount_msat) > theirs.within_msat:
         words = f"{mine.payout_id} is {mine.amount_msat} msat here and {theirs.amount_msat} msat on {rail}"
         return _finding(FindingKind.AMOUNT, theirs, mine, words)
-    if theirs.fee_msat != mine.fee_msat:
+    if abs(theirs.fee_msat - mine.fee_msat) > theirs.within_msat:
         words = (
             f"the fee of {mine.payout_id} is {mine.fee_msat} msat here and {theirs.fee_msat} msat on {rail}"
         )

@@ -139,13 +139,15 @@ class Funded(Protocol):
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """One payment in the rail's own history. `at_ms` (UTC) is when it was made, or settled."""
+    """One payment in the rail's own history. `at_ms` (UTC) is when it was made, or settled. `within_msat`: how far amount
+    and fee may be from what was paid, on a rail that tells them in cents."""
 
     payment_hash: str
     outcome: Outcome
     amount_msat: int
     fee_msat: int
     at_ms: int
+    within_msat: int = 0
 
 
 @runtime_checkable

@@ -282,6 +282,8 @@ def recorded(lab: Lab, payment_hash: str, **values: object) -> Recorded:
     [
         ({}, None, False),
         ({"amount_msat": 500_001}, FindingKind.AMOUNT, True),
+        ({"amount_msat": 500_002, "within_msat": 1}, FindingKind.AMOUNT, True),
+        ({"amount_msat": 499_999, "fee_msat": 1_251, "within_msat": 1}, None, False),  # told in cents
         ({"fee_msat": 1_249}, FindingKind.FEE, False),
         ({"outcome": Outcome.FAILED}, FindingKind.NOT_PAID, False),
         ({"outcome": Outcome.REVERSED}, FindingKind.REVERSED, False),

@@ -488,6 +488,17 @@ async def test_the_history_tells_every_payment(lab: StrikeLab) -> None:
     assert [row async for row in rail_of(lab).payments(clock.now_ms() + 60_000)] == []
 
 
+@pytest.mark.parametrize("currency", ["BTC", "USD"])
+async def test_an_amount_in_dollars_is_told_to_within_a_cent(lab: StrikeLab, currency: str) -> None:
+    """Else every payment from a dollar balance would differ from ours, and the nightly look would stop all payouts."""
+    lab.rail = lab.with_options(source_currency=currency)
+    uneven = AMOUNT + 7_000
+    await lab.rail.pay(await lab.quoted(uneven), max_fee_msat=FEE)
+    [row] = [row async for row in lab.rail.payments(0)]
+    assert abs(row.amount_msat - uneven) <= row.within_msat
+    assert (row.within_msat == 0) is (currency == "BTC")
+
+
 @pytest.mark.parametrize("listing", ["absent", "nameless"])
 async def test_a_history_that_cannot_be_read_is_not_an_empty_one(lab: StrikeLab, listing: str) -> None:
     lab.account.gives_preimages = False
