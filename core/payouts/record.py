@@ -63,7 +63,10 @@ async def record(
             await fail(tx, case, result.reason or "the rail gave no reason", limits)
         case Outcome.IN_FLIGHT:
             await doubt(tx, case, IN_FLIGHT, checks, limits, slow=capabilities.slow)
-        case Outcome.UNKNOWN | Outcome.REVERSED:  # what was never settled here cannot be taken back
+        case Outcome.REVERSED if not capabilities.proves_by_preimage:
+            await _settle(tx, case, result, slow=False)  # it was sent, which nobody had seen
+            await reverse(tx, case, result.reason or "the rail gave no reason")
+        case Outcome.UNKNOWN | Outcome.REVERSED:  # Lightning takes nothing back
             await doubt(tx, case, result.reason or "no answer", checks, limits, slow=capabilities.slow)
 
 

@@ -22,6 +22,7 @@ from core.payouts.rail import Outcome, PaymentResult
 from core.payouts.send import pay_and_record
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout, PayoutAttempt, PayoutControl
+from tests.factories import balance, held
 from tests.payout_lab import Lab, SideRail
 
 FAILED = PaymentResult(outcome=Outcome.FAILED, reason="no route")
@@ -299,6 +300,26 @@ async def test_a_slow_rail_is_looked_at_hourly_and_for_sixty_days_after(lab: Lab
     assert (await lab.case(payout)).state == "reversed"
     assert await lab.waiting("payout.look_back") == 0
     assert await lab.repairs() == [(f"payout:{payout.id}", "taken_back")]
+    await lab.assert_books(rails_without_preimage=["bank"])
+
+
+async def test_a_bank_sends_and_takes_back_between_two_looks(lab: Lab) -> None:
+    """Nobody saw it settled: the money is back with us, so it is owed again and does not stay in doubt for ever."""
+    bank = SideRail(lab.sandbox, "bank", slow=True)
+    bank.capabilities = type(bank.capabilities)(
+        real_money=False, proves_by_preimage=False, network="bcrt", slow=True
+    )
+    lab.rails = {"bank": bank}
+    payout = await lab.earned()
+    bank.script = [IN_FLIGHT]
+    await lab.pay()
+    bank.looks = [PaymentResult(outcome=Outcome.REVERSED, reason="R03 no account")]
+    await lab.check()
+    assert (await lab.case(payout)).state == "reversed"
+    assert await balance(lab.work, f"{payout.worker_id}:payable") == payout.amount_msat
+    assert await balance(lab.work, "rail:bank") == await held(lab.work) == 0
+    assert await lab.repairs() == [(f"payout:{payout.id}", "taken_back")]
+    assert await lab.waiting("payout.look_back") == await lab.waiting("payout.check") == 0
     await lab.assert_books(rails_without_preimage=["bank"])
 
 
