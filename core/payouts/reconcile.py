@@ -68,19 +68,23 @@ async def explain(tx: Transaction, rail: str, payment_hash: str, note: str, *, b
     the rail found nothing about this hash."""
     newest = await newest_of(tx.session, rail)
     findings = [] if newest is None else [Finding.read(one) for one in newest.findings]
-    if payment_hash not in {finding.payment_hash for finding in findings}:
+    kinds = {str(finding.kind) for finding in findings if finding.payment_hash == payment_hash}
+    if not kinds:
         raise NotFound("no_finding", f"No reconciliation of {rail} found anything about {payment_hash}")
-    if await tx.session.get(ExplainedPayment, (rail, payment_hash)) is None:
-        now = clock.from_ms(await tx.now_ms())
-        tx.session.add(
-            ExplainedPayment(rail=rail, payment_hash=payment_hash, note=note[:2_000], by=by, at=now)
-        )
+    known = await tx.session.get(ExplainedPayment, (rail, payment_hash), with_for_update=True)
+    before = set(known.kinds.split(",")) if known else set[str]()
+    if not kinds <= before:
+        now, words = clock.from_ms(await tx.now_ms()), note[:2_000]
+        if known is None:
+            known = ExplainedPayment(rail=rail, payment_hash=payment_hash, note=words, by=by, at=now)
+            tx.session.add(known)
+        known.kinds, known.note, known.by, known.at = ",".join(sorted(kinds | before)), words, by, now
         await tx.session.flush()
         await audit(
             tx, actor=by, action="payouts.explained", subject=rail_subject(rail), payment_hash=payment_hash
         )
     explained = await _explained(tx.session, rail)
-    if all(finding.payment_hash in explained for finding in findings):
+    if all((finding.payment_hash, str(finding.kind)) in explained for finding in findings):
         await mended(tx, rail_subject(rail), Kind.RECONCILIATION, actor=by)
     return await _unfreeze(tx, actor=by)
 
@@ -95,7 +99,9 @@ async def unexplained(session: AsyncSession) -> list[tuple[str, Finding]]:
     for row in rows.all():
         explained = await _explained(session, row.rail)
         findings = [Finding.read(one) for one in row.findings]
-        found.extend((row.rail, one) for one in findings if one.payment_hash not in explained)
+        found.extend(
+            (row.rail, one) for one in findings if (one.payment_hash, str(one.kind)) not in explained
+        )
     return found
 
 
@@ -164,7 +170,7 @@ async def _judge(tx: Transaction, rail: Rail, window: Window, history: History) 
     # What froze payouts does so until it is explained, also when the window has moved on.
     carried = [Finding.read(one) for one in (before.findings if before else [])]
     found += [one for one in carried if one.freezes and one.payment_hash not in known]
-    findings = [one for one in found if one.payment_hash not in explained]
+    findings = [one for one in found if (one.payment_hash, str(one.kind)) not in explained]
     row = Reconciliation(
         id=ids.new("rec"),
         rail=rail.name,
@@ -207,9 +213,10 @@ async def _unfreeze(tx: Transaction, *, actor: str) -> bool:
     return await resume(tx, HUB, Cause.RECONCILIATION, actor=actor)
 
 
-async def _explained(session: AsyncSession, rail: str) -> set[str]:
-    query = select(ExplainedPayment.payment_hash).where(ExplainedPayment.rail == rail)
-    return set(await session.scalars(query))
+async def _explained(session: AsyncSession, rail: str) -> set[tuple[str, str]]:
+    """Hash and kind: who explained a fee has not explained that it was paid twice."""
+    rows = await session.scalars(select(ExplainedPayment).where(ExplainedPayment.rail == rail))
+    return {(row.payment_hash, kind) for row in rows for kind in row.kinds.split(",")}
 
 
 async def _with_hashes(session: AsyncSession, hashes: list[str]) -> dict[str, Ours]:

@@ -117,12 +117,14 @@ class Reconciliation(Base):
 
 
 class ExplainedPayment(Base):
-    """A payment on a rail that is none of ours, and the operator's word for why that is right."""
+    """What a rail's history says about a payment, and the operator's word for why that is right. `kinds`: the findings
+    that were explained, with commas between; a later one of another kind is news."""
 
     __tablename__ = "explained_payments"
 
     rail: Mapped[str] = mapped_column(Text, primary_key=True)
     payment_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    kinds: Mapped[str] = mapped_column(Text, server_default=text("''"))
     note: Mapped[str] = mapped_column(Text)
     by: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -307,6 +307,27 @@ async def test_what_is_settled_here_must_be_so_there(
         assert [rail for rail, _ in await unexplained(session)] == ([] if kind is None else ["sandbox"])
 
 
+async def test_an_explained_fee_does_not_silence_what_is_worse(lab: Lab) -> None:
+    payout = await paid(lab)
+    await long_ago(lab)
+    side = SideRail(lab.sandbox, "sandbox")
+    lab.rails = {"sandbox": side}
+    payment_hash = (await lab.case(payout)).sent.payment_hash
+    dear = recorded(lab, payment_hash, fee_msat=2_000)
+    side.history = [dear]
+    assert [one.kind for one in await look(lab)] == [FindingKind.FEE]
+    async with lab.work.begin("test.explain") as tx:
+        await explain(tx, "sandbox", payment_hash, "the node rounds up", by="person:op")
+    assert await look(lab) == []
+    side.history = [dear, dear]
+    assert [one.kind for one in await look(lab)] == [FindingKind.TWICE]
+    assert await lab.controls_in_force() == [("hub", "reconciliation")]
+    async with lab.work.begin("test.explain") as tx:
+        assert await explain(tx, "sandbox", payment_hash, "listed twice, paid once", by="person:op")
+    assert await look(lab) == []
+    assert await lab.controls_in_force() == []
+
+
 @pytest.mark.parametrize("outcome", [Outcome.SETTLED, Outcome.IN_FLIGHT])
 async def test_failed_here_and_paid_there_is_the_worst(lab: Lab, outcome: Outcome) -> None:
     payout = await lab.earned()
