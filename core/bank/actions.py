@@ -28,10 +28,10 @@ Unseal = Callable[[str], str]
 
 async def make_batch(
     tx: Transaction, operator: str, *, unseal: Unseal, capabilities: Capabilities, limits: PayoutLimits
-) -> BankBatch:
+) -> BankBatch | None:
     """Freeze everything on the rail `bank` that waits and is in no batch. A payment whose account the worker has taken
-    away since is certainly unsent, so it fails and is owed again. `operator` is the actor. Raises Conflict when nothing
-    is left to send."""
+    away since is certainly unsent, so it fails and is owed again. `operator` is the actor. None when nothing is left to
+    send: no error, for that would take the failures back with it."""
     mine: list[PayoutAttempt] = []
     for attempt in await _locked(tx):
         account = await tx.session.get(BankAccountRow, attempt.bank_account_id)
@@ -40,7 +40,7 @@ async def make_batch(
         else:
             await _withdraw(tx, attempt, capabilities, limits)
     if not mine:
-        raise Conflict("nothing_to_send", "No payment waits for a batch")
+        return None
     text = await _file(tx, mine, unseal)
     batch = BankBatch(
         id=ids.new("bat"),

@@ -67,18 +67,22 @@ def read(text: str) -> list[Answer]:
         raise _no_file(f"it has more than {MOST_LINES} lines; send it in parts")
     found: list[Answer] = []
     for number, row in lines[1:]:
-        cells = dict(zip(heading, row, strict=False))
-        if any(cell.strip() for cell in row):
-            reason = "".join(one for one in cells.get("reason", "") if one.isprintable()).strip()
+        cells = dict(zip(heading, map(_printable, row), strict=False))
+        if any(cells.values()):
             found.append(
                 Answer(
                     number=number,
-                    reference=cells.get("reference", "").strip().upper(),
-                    status=cells.get("status", "").strip().lower(),
-                    reason=reason[:LONGEST_REASON],
+                    reference=cells.get("reference", "").upper(),
+                    status=cells.get("status", "").lower(),
+                    reason=cells.get("reason", "")[:LONGEST_REASON],
                 )
             )
     return found
+
+
+def _printable(cell: str) -> str:
+    """Also without U+0000, which PostgreSQL takes in no text."""
+    return "".join(one for one in cell if one.isprintable()).strip()
 
 
 async def import_answers(

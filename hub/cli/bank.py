@@ -13,7 +13,7 @@ from core.bank import actions, queries
 from core.bank.answers import Told, import_answers
 from core.bank.file import dollars
 from core.db.unit_of_work import Transaction
-from core.errors import Forbidden, Misconfigured
+from core.errors import Conflict, Forbidden, Misconfigured
 from core.payouts.limits import PayoutLimits
 from core.payouts.rail import Capabilities
 from hub.cli.common import run, table
@@ -84,7 +84,9 @@ def make(email: str) -> None:
                 capabilities=_capabilities(wiring),
                 limits=PayoutLimits.from_sats(wiring.settings.payouts),
             )
-            return made.id, made.payments, made.cents
+        if made is None:
+            raise Conflict("nothing_to_send", "No payment waits for a batch")
+        return made.id, made.payments, made.cents
 
     name, payments, cents = run(act)
     click.echo(f"{name}: {payments} payments, ${dollars(cents)}; another operator confirms it")

@@ -72,17 +72,16 @@ async def make(
     person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> Response[str] | Redirect:
     """Freeze what waits into a batch."""
-    try:
-        async with services.work.begin("bank.make") as tx:
-            await actions.make_batch(
-                tx,
-                person.actor,
-                unseal=services.sealer.unseal,
-                capabilities=capabilities(services),
-                limits=PayoutLimits.from_sats(services.settings.payouts),
-            )
-    except Conflict as error:
-        return await _bank(person, services, refusal=error.message, status_code=409)
+    async with services.work.begin("bank.make") as tx:
+        made = await actions.make_batch(
+            tx,
+            person.actor,
+            unseal=services.sealer.unseal,
+            capabilities=capabilities(services),
+            limits=PayoutLimits.from_sats(services.settings.payouts),
+        )
+    if made is None:
+        return await _bank(person, services, refusal="No payment waits for a batch", status_code=409)
     return see_other("/operator/bank")
 
 
