@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from core import clock, ids
 from core.db.engine import Database
-from core.db.migrate import upgrade
+from core.db.migrate import downgrade, upgrade
 from core.db.unit_of_work import UnitOfWork
 from core.ledger.seal import seal_all
 from core.payouts.case import load
@@ -342,4 +342,15 @@ async def test_a_ready_payout_whose_invoice_ended_meanwhile(former: Installation
     await lab.pay()
     assert await state_of(lab, payout) == ("settled", "settled", 2)
     assert lab.really_paid() == [1]
+    await lab.assert_books()
+
+
+async def test_there_is_no_way_back_once_a_payout_was_held(former: Installation) -> None:
+    """The former ledger would take a pend, and what resolves it, for two movements."""
+    payout = await former.payout("ready", ["ready"])
+    lab = await upgraded(former)
+    await lab.pay()
+    with pytest.raises(RuntimeError, match="no way back"):
+        await downgrade(former.database, BEFORE)
+    assert await state_of(lab, payout) == ("settled", "settled", 1)
     await lab.assert_books()

@@ -203,10 +203,13 @@ def _billing() -> None:
 
 
 def downgrade() -> None:
-    """Payouts on their way must end first: what is held for them has no place in the former ledger."""
-    held = "SELECT count(*) FROM ledger_accounts WHERE debits_pending_msat <> 0"
-    if op.get_bind().exec_driver_sql(held).scalar_one():
-        raise RuntimeError("payouts are on their way: pause new ones, let these end, then go back")
+    """Only before the first transfer of two phases: the former ledger would count a pend, and what resolves it, as two
+    movements of money, and transfers cannot be taken out."""
+    phased = "SELECT count(*) FROM ledger_transfers WHERE phase <> 'single'"
+    if op.get_bind().exec_driver_sql(phased).scalar_one():
+        raise RuntimeError(
+            "the ledger holds transfers of two phases: there is no way back but a backup from before"
+        )
     for name in (
         "billing_statements",
         "top_ups",
