@@ -46,7 +46,8 @@ async def run(folder: Path) -> None:
                 boot_seconds=round(network.boot_seconds, 1),
                 channel_seconds=round(network.channel_seconds, 1),
             )
-            sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
+            line = msgspec.json.encode(told).decode()
+            sys.stdout.write(f"{line}\n")  # arch: no-print - the answer to the process that started this one
             sys.stdout.flush()
             await stopping
     finally:
