@@ -1,6 +1,7 @@
 """Named places where the process can be killed, so that tests can prove what a crash there leaves behind.
 
-`HUB_CRASH_AT=name:n` ends the process with SIGKILL when the point `name` is reached for the n-th time. Every
+`HUB_CRASH_AT=name:n` ends the process with SIGKILL when the point `name` is reached for the n-th time; with
+`HUB_CRASH_BY=stop` it freezes there (SIGSTOP) and goes on when somebody wakes it, long after its lease. Every
 transaction of `core/db/unit_of_work.py` has the two points `<name>:before` and `<name>:after` (its commit);
 every call to the outside has its own two. The chaos suite enumerates `POINTS`.
 """
@@ -47,6 +48,7 @@ PAYOUT_POINTS: tuple[str, ...] = tuple(
 _wanted = os.environ.get("HUB_CRASH_AT", "")
 _name, _, _count = _wanted.rpartition(":") if _wanted.count(":") == 2 else (_wanted, "", "1")
 _left = int(_count or "1") if _wanted else 0
+_how = signal.SIGSTOP if os.environ.get("HUB_CRASH_BY") == "stop" else signal.SIGKILL
 
 
 def reach(point: str) -> None:
@@ -56,4 +58,4 @@ def reach(point: str) -> None:
         return
     _left -= 1
     if _left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _how)

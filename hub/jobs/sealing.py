@@ -22,20 +22,22 @@ LONG_LOOK_EVERY = 60  # turns
 
 @contextlib.asynccontextmanager
 async def sealing(work: UnitOfWork, *, here: bool) -> AsyncGenerator[None]:
-    """While it is open the chain grows; nothing happens when it is not `here`."""
-    task = asyncio.create_task(seal_forever(work)) if here else None
+    """While it is open the chain grows; nothing happens when it is not `here`. At the end the batch in hand is finished:
+    a transaction is never cancelled (DECISIONS.md, 8)."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(seal_until(stop, work)) if here else None
     try:
         yield
     finally:
+        stop.set()
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await task
 
 
-async def seal_forever(work: UnitOfWork) -> None:
-    """Until it is cancelled."""
+async def seal_until(stop: asyncio.Event, work: UnitOfWork) -> None:
+    """Never raises: what could not be sealed is sealed a second later."""
     turn = 0
-    while True:
+    while not stop.is_set():
         try:
             look_back = SHORT_LOOK_MS if turn % LONG_LOOK_EVERY else SEALED_WITHIN_MS
             await seal_all(work, look_back_ms=look_back)
@@ -44,4 +46,5 @@ async def seal_forever(work: UnitOfWork) -> None:
         except Exception:
             log.exception("sealing the ledger failed; trying again")
         turn += 1
-        await asyncio.sleep(EVERY_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), EVERY_SECONDS)

@@ -156,7 +156,13 @@ MEANINGS: dict[str, str] = {
     # plans.yaml
     "PlansFile.plans": "every plan that an organisation may be on",
     "Plan.name": "what `hub organisations create --plan` takes",
-    "Plan.fee_percent": "the hub's fee in percent of the payout, rounded up to a satoshi",
+    "Plan.fee_percent": "the hub's fee in percent of the payout, rounded up to a satoshi; this or `fee_tiers`",
+    "Plan.fee_tiers": "the fee by volume: how many live tasks were verified in the calendar month (UTC) before this one",
+    "Plan.redundancy": "how many people's answers the plan promises; one is asked, reserved and paid until verification buys more",
+    "Plan.expert_pool": "the plan promises workers of the upper trust tiers; routing goes by the task's risk alone until it reads this",
+    "Plan.monthly_statement": "true: a statement of each month is closed and kept on the first of the next",
+    "FeeTier.from_tasks": "verified live tasks of the month from which on this fee holds; the first tier begins with 0",
+    "FeeTier.fee_percent": "the hub's fee in percent of the payout, rounded up to a satoshi",
     "Plan.fee_minimum_usd": "least fee of a task, in US dollars",
     "Plan.free_tasks": "how many verified tasks of an organisation carry no fee, counted from its first",
     # routing.yaml
