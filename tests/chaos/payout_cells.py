@@ -13,7 +13,12 @@ WRONG_CLOCKS = (Clock.AHEAD, Clock.BEHIND, Clock.MACHINE_AHEAD, Clock.MACHINE_BE
 def every_cell() -> list[Cell]:
     """Everything that a hub on SQLite can meet."""
     return [
-        *(Cell(point, to, restart=restart) for point in POINTS for to in Receiver for restart in (False, True)),
+        *(
+            Cell(point, to, restart=restart)
+            for point in POINTS
+            for to in Receiver
+            for restart in (False, True)
+        ),
         *(Cell(point, to, Blow.FREEZE) for point in ZOMBIES for to in Receiver),
         *(
             Cell(point, to, clock=clock)
@@ -33,9 +38,7 @@ def sample() -> list[Cell]:
 
 
 def with_database_killed() -> list[Cell]:
-    return [
-        Cell(point, to, Blow.DATABASE) for point in DATABASE for to in (Receiver.NOW, Receiver.FROZEN)
-    ]
+    return [Cell(point, to, Blow.DATABASE) for point in DATABASE for to in (Receiver.NOW, Receiver.FROZEN)]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import select
 
 from core.db.unit_of_work import UnitOfWork
-from core.payouts.words import WORDS
 from core.ledger.seal import seal_all
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
+from core.payouts.words import WORDS
 from tests.factories import problems
 
 ON_ITS_WAY = WORDS[PayoutState.UNKNOWN]

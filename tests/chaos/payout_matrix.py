@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from connectors.rails.sandbox import FILE_NAME
 from connectors.rails.sandbox_book import Fault
 from connectors.rails.sandbox_controls import SandboxControls
-from msgspec.structs import replace
-
 from core import clock, ids
 from core.access.tables import Organisation
 from core.db.engine import Database
@@ -201,9 +201,7 @@ class Matrix:
             await self._until_ended(life, struck)
             return _ending("the worker", await struck.over())
         shift, machine = _JUMP[life.cell.clock]
-        second = await self._processes.start(
-            replace(life.order, clock_ms=shift, machine=machine)
-        )
+        second = await self._processes.start(replace(life.order, clock_ms=shift, machine=machine))
         if life.cell.blow is Blow.KILL:
             await self._until_ended(life, second)
             return _ending("the second worker", await second.over())
@@ -211,7 +209,9 @@ class Matrix:
         life.wire.release()
         await struck.wake()
         await asyncio.wait((second.ended, struck.ended))
-        return _ending("the second worker", await second.over()) or _ending("the sleeper", await struck.over())
+        return _ending("the second worker", await second.over()) or _ending(
+            "the sleeper", await struck.over()
+        )
 
     async def _worker(self, life: Life, strike: str, blow: Blow) -> Child:
         """A worker that will be struck there."""
@@ -339,9 +339,7 @@ async def _answered(place: Place) -> tuple[str, str, str]:
 
 
 @asynccontextmanager
-async def matrix(
-    urls: Sequence[str], folder: Path, outage: Outage | None = None
-) -> AsyncIterator[Matrix]:
+async def matrix(urls: Sequence[str], folder: Path, outage: Outage | None = None) -> AsyncIterator[Matrix]:
     """On these databases, migrated; as many cells go on at once as there are URLs (the same one may come again). What
     the processes log goes to `folder/processes.log`."""
     places: list[Place] = []

@@ -42,7 +42,6 @@ from hub.jobs.run import Runner
 from tests import factories
 from tests.chaos import payout_node
 
-
 LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 120
 KIND = TaskType(name="refund_eligibility", title="Refund", stages=["schema"])

@@ -47,9 +47,15 @@ LIMITS = PayoutLimits(
 )
 DIES = tuple(
     f"{name}:{side}"
-    for name in ("payouts.prepare", "payouts.send", "payouts.record", "outbox.lease", "outbox.later")
-    + crash.PAYOUT_CALLS
-    + ("rail.pay",)
+    for name in (
+        "payouts.prepare",
+        "payouts.send",
+        "payouts.record",
+        "outbox.lease",
+        "outbox.later",
+        *crash.PAYOUT_CALLS,
+        "rail.pay",
+    )
     for side in ("before", "after")
 )
 
@@ -240,20 +246,20 @@ class Story:
         marks = ", ".join("?" * len(self.payouts))
         rows = self.stage.read.execute(
             "SELECT id, CASE state WHEN 'leased' THEN lease_until + 1 ELSE due_at END FROM outbox "
-            f"WHERE queue = 'money' AND state IN ('pending', 'leased') AND subject IN ({marks}) ORDER BY rowid",  # noqa: S608 - marks alone
+            f"WHERE queue = 'money' AND state IN ('pending', 'leased') AND subject IN ({marks}) ORDER BY rowid",
             self.payouts,
         )
         return [(job, due - self.stage.time.ms) for job, due in rows]
 
     def _states(self) -> list[tuple[str, str]]:
         marks = ", ".join("?" * len(self.payouts))
-        query = f"SELECT id, state FROM payouts WHERE id IN ({marks})"  # noqa: S608 - marks alone
+        query = f"SELECT id, state FROM payouts WHERE id IN ({marks})"
         return list(self.stage.read.execute(query, self.payouts))
 
     def _attempts(self) -> dict[str, tuple[str, str]]:
         """Payment hash -> payout, state."""
         marks = ", ".join("?" * len(self.payouts))
-        query = f"SELECT payment_hash, payout_id, state FROM payout_attempts WHERE payout_id IN ({marks})"  # noqa: S608 - marks alone
+        query = f"SELECT payment_hash, payout_id, state FROM payout_attempts WHERE payout_id IN ({marks})"
         return {row[0]: (row[1], row[2]) for row in self.stage.read.execute(query, self.payouts)}
 
     def _released_too_early(self) -> list[str]:

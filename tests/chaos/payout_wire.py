@@ -87,9 +87,7 @@ class Wire:
                 if side is not None:
                     side.close()
 
-    async def _requests(
-        self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, link: _Link
-    ) -> None:
+    async def _requests(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, link: _Link) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
