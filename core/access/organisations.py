@@ -80,3 +80,11 @@ async def rotate_webhook_secret(
     organisation.webhook_secret = sealer.seal(fresh.reveal())
     await record(tx, actor=actor, action="organisation.secret_rotated", subject=organisation.id)
     return fresh
+
+
+async def set_plan(tx: Transaction, organisation: Organisation, plan: str, *, actor: str) -> None:
+    """Put the organisation on another plan, which the caller has looked up. What is open keeps the price that was agreed."""
+    before, organisation.plan = organisation.plan, plan
+    await record(
+        tx, actor=actor, action="organisation.plan", subject=organisation.id, **{"from": before, "to": plan}
+    )

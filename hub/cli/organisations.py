@@ -1,4 +1,4 @@
-"""`hub organisations`: create, list, credit."""
+"""`hub organisations`: create, list, plan, credit."""
 
 from __future__ import annotations
 
@@ -62,6 +62,22 @@ def list_all() -> None:
             return rows
 
     table(run(act), ["name", "id", "plan", "live sats", "test sats"])
+
+
+@command.command("plan")
+@click.argument("name")
+@click.argument("plan")
+def plan(name: str, plan: str) -> None:
+    """Put an organisation on another plan, for the tasks that come from now on."""
+
+    async def act(wiring: Wiring) -> None:
+        services = wiring.services
+        services.plans.get(plan)
+        async with services.work.begin("organisation.plan") as tx:
+            await organisations.set_plan(tx, await organisation_named(tx.session, name), plan, actor=OPERATOR)
+
+    run(act)
+    click.echo(f"{name} is on {plan}")
 
 
 @command.command("credit")
