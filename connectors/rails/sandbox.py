@@ -105,7 +105,7 @@ class SandboxRail:
                 )
 
     async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
-        """See `Receiving`. `hub sandbox pay` pays it."""
+        """See `Receiving`. A wallet of the sandbox pays it (`SandboxWallets`)."""
 
         def make() -> str:
             return sandbox_wallets.make_invoice(
