@@ -1,0 +1,142 @@
+"""What a finished task teaches about its workers: additive changes of the counters. `close` once when the consensus is
+final, `known` when the truth is known (gold, QA, an appeal). Called by the verification stage.
+
+The answer that is judged never judges itself: a worker's evidence is weighted by what the others alone say about the
+task (cavity), and is nothing where there are no others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.verification.consensus import numbers, opened
+from core.verification.consensus.agreed import same
+from core.verification.consensus.counts import (
+    BAD,
+    FIELD_BAD,
+    FIELD_GOOD,
+    GOOD,
+    NUMBERS,
+    PRIOR,
+    SQUARES,
+    Sum,
+)
+from core.verification.consensus.fields import closed_logs
+from core.verification.consensus.leaves import Leaf, leaves, tree
+from core.verification.consensus.model import POOL, Answer, Book, Changes, ConsensusPolicy
+from core.verification.consensus.plan import FieldKind, plan
+from core.verification.consensus.posterior import accuracy, information, pool_accuracy, softmax
+
+LEAST_WEIGHT = 0.02  # weaker evidence is dropped
+PRIOR_WEIGHT = 0.5  # of a task whose truth is only inferred, in the options' prior
+_TRUTH = POOL  # no worker has this name
+
+
+def close(
+    answers: Sequence[Answer], book: Book, policy: ConsensusPolicy, schema: Mapping[str, Any] | None
+) -> Changes:
+    """`book` and `answers` as `judge` had them at the end. Keep what it gives: `undo` takes it back when QA or an appeal
+    finds the truth, and `known` puts that in its place."""
+    found = Sum()
+    votes = list(leaves(tree(plan(schema), {one.worker: one.output for one in answers})))
+    for leaf in votes:
+        match leaf.kind:
+            case FieldKind.CLOSED:
+                _closed(leaf, book, found, 1.0 / len(votes))
+            case FieldKind.NUMBER if leaf.tolerance > 0.0:
+                _number(leaf, book, found, 1.0 / len(votes))
+            case _:
+                _open(leaf, book, policy, found, 1.0 / len(votes))
+    return found.changes()
+
+
+def known(
+    answers: Sequence[Answer],
+    truth: Any,
+    book: Book,
+    policy: ConsensusPolicy,
+    schema: Mapping[str, Any] | None,
+) -> Changes:
+    """The same where the truth is known: one answer to a gold task, or all answers of a task that QA decided."""
+    found = Sum()
+    outputs = {_TRUTH: truth, **{one.worker: one.output for one in answers}}
+    votes = [leaf for leaf in leaves(tree(plan(schema), outputs)) if _TRUTH in leaf.votes]
+    for leaf in votes:
+        right = leaf.votes[_TRUTH]
+        if leaf.kind is FieldKind.CLOSED:
+            found.add(POOL, (leaf.field, PRIOR, right), 1.0)
+        for worker, vote in leaf.votes.items():
+            if worker == _TRUTH:
+                continue
+            good = 1.0 if same(leaf, vote, right, policy.text_likeness) else 0.0
+            _taught(found, leaf, worker, good, 1.0, 1.0 / len(votes))
+            if leaf.kind is FieldKind.CLOSED:
+                found.both(worker, (leaf.field, right, vote), 1.0)
+            elif leaf.kind is FieldKind.NUMBER and leaf.tolerance > 0.0:
+                found.both(worker, (leaf.field, SQUARES, ""), float(vote - right) ** 2)
+                found.both(worker, (leaf.field, NUMBERS, ""), 1.0)
+    return found.changes()
+
+
+def _taught(found: Sum, leaf: Leaf, worker: str, good: float, weight: float, part: float) -> None:
+    """A task counts once in what is shared over fields, however many fields it has: each counts a `part`."""
+    found.both(worker, GOOD, weight * good * part)
+    found.both(worker, BAD, weight * (1.0 - good) * part)
+    found.add(POOL, (leaf.field, FIELD_GOOD, ""), weight * good)
+    found.add(POOL, (leaf.field, FIELD_BAD, ""), weight * (1.0 - good))
+
+
+def _closed(leaf: Leaf, book: Book, found: Sum, part: float) -> None:
+    logs, prior, columns = closed_logs(leaf, book)
+    posterior, before = softmax(logs), softmax(prior)
+    place = {option: k for k, option in enumerate(leaf.options)}
+    for worker, vote in leaf.votes.items():
+        cavity = softmax([total - own for total, own in zip(logs, columns[worker], strict=True)])
+        weight = information(cavity, before)
+        if weight < LEAST_WEIGHT:
+            continue
+        _taught(found, leaf, worker, posterior[place[vote]], weight, part)
+        for option, p in zip(leaf.options, posterior, strict=True):
+            found.both(worker, (leaf.field, option, vote), weight * p)
+    for option, p in zip(leaf.options, posterior, strict=True):
+        found.add(POOL, (leaf.field, PRIOR, option), PRIOR_WEIGHT * p)
+
+
+def _open(leaf: Leaf, book: Book, policy: ConsensusPolicy, found: Sum, part: float) -> None:
+    """Without options there is no prior to compare with: the others teach as far as they are surer together than one
+    person of the pool would be."""
+    kind = FieldKind.EXACT if leaf.kind is FieldKind.NUMBER else leaf.kind
+    right = {worker: accuracy(book, worker, leaf.field) for worker in leaf.votes}
+    whole = opened.consensus(kind, leaf.votes, right, policy.text_likeness)
+    usual = pool_accuracy(book.pool)
+    for worker, group in whole.groups.items():
+        others = {one: other for one, other in whole.groups.items() if one != worker}
+        if not others:
+            continue
+        sure = max(opened.posterior(others, right).values())
+        weight = max(0.0, (sure - usual) / (1.0 - usual))
+        if weight >= LEAST_WEIGHT:
+            _taught(found, leaf, worker, whole.options[group], weight, part)
+
+
+def _number(leaf: Leaf, book: Book, found: Sum, part: float) -> None:
+    """Right is who lies within the tolerance of what the others say; their share of the precision is the weight."""
+    if len(leaf.votes) < 2:
+        return
+    whole = numbers.estimate(leaf, book)
+    for worker, vote in leaf.votes.items():
+        rest = numbers.estimate(leaf, book, without=worker)
+        weight = 1.0 - rest.pool_variance / (rest.pool_variance + rest.pool_variance**2 * rest.precision)
+        off, sd = float(vote) - whole.mean, whole.deviation
+        good = _between(-leaf.tolerance - off, leaf.tolerance - off, sd)
+        _taught(found, leaf, worker, good, weight, part)
+        squares = max(0.0, (float(vote) - rest.mean) ** 2 - rest.deviation**2)
+        found.both(worker, (leaf.field, SQUARES, ""), weight * squares)
+        found.both(worker, (leaf.field, NUMBERS, ""), weight)
+
+
+def _between(low: float, high: float, sd: float) -> float:
+    """P(low <= error <= high) of a normal error."""
+    root = sd * math.sqrt(2.0)
+    return (math.erf(high / root) - math.erf(low / root)) / 2.0
