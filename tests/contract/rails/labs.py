@@ -181,8 +181,8 @@ LABS: dict[str, Callable[[Path], Lab]] = {
     "strike": StrikeLab,
 }
 
-# Rails that pay banks deal in no invoices, and have a suite of their own: `test_strike_bank.py`.
-BANK_RAILS = frozenset({"strike_bank"})
+# Rails that pay banks deal in no invoices, and have a suite of their own: `test_strike_bank.py`, `test_bank.py`.
+BANK_RAILS = frozenset({"bank", "strike_bank"})
 
 # Rails that never send a hash again once it has failed there: their FAILED is for good.
 FAILED_FOR_EVER = frozenset({"electrum", "phoenixd", "lnbits", "strike"})
