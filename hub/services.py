@@ -14,6 +14,7 @@ from connectors.http import OutboundHttp
 from connectors.rails.sandbox_wallets import SandboxWallets
 from core.access.sealing import Sealer
 from core.billing.plans import Plans
+from core.billing.top_ups import Terms as TopUpTerms
 from core.callbacks.actions import TestResult
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
@@ -24,6 +25,8 @@ from core.rates.model import Rate
 from core.tasks.creation import Created, Prepared
 from core.tasks.model import Environment
 from core.tasks.types import TaskTypes
+
+NO_TOP_UPS = TopUpTerms()
 
 
 class WebSettings(Protocol):
@@ -100,7 +103,7 @@ class Rates(Protocol):
 class Services:
     """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
     `watch_connectors` reads changed connector files until it is cancelled.
-    `wallets` is there only while the sandbox rail is on."""
+    `wallets` is there only while the sandbox rail is on. `top_ups`: over which rail organisations pay in."""
 
     settings: WebSettings
     database: Database
@@ -119,6 +122,7 @@ class Services:
     queue_answers: Callable[[], Awaitable[bool]]
     watch_connectors: Callable[[], Coroutine[Any, Any, None]] | None = None
     wallets: SandboxWallets | None = None
+    top_ups: TopUpTerms = NO_TOP_UPS
 
     def rate(self) -> Rate:
         """The rate at which money may be paid now. Raises Retryable (`no_rate`)."""

@@ -117,6 +117,15 @@ class PayoutCaps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     low_balance_sats: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
 
 
+class Billing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How organisations pay in over Lightning. Empty `top_up_rail`: the first of `rails.use` that can be paid."""
+
+    top_up_rail: str = ""
+    top_up_least_sats: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    top_up_most_sats: Annotated[int, msgspec.Meta(ge=1)] = 10_000_000
+    top_up_minutes: Annotated[int, msgspec.Meta(ge=5, le=1_440)] = 60
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `config/hub.yaml`. `secret_keys` seal what must be read back (webhook secrets): the first seals,
     all open; empty means a key file of our own in the data folder."""
@@ -132,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rates: Rates = Rates()
     rails: RailSettings = RailSettings()
     payouts: PayoutCaps = PayoutCaps()
+    billing: Billing = Billing()
     log: Literal["auto", "json", "human"] = "auto"
 
     @property

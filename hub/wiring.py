@@ -25,6 +25,8 @@ from connectors.threads import Threads
 from connectors.vendor_http import VendorHttp
 from core.access.sealing import Sealer, new_key
 from core.billing.plans import Plans
+from core.billing.top_ups import Terms as TopUpTerms
+from core.billing.top_ups import terms_of
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.errors import Misconfigured
@@ -82,7 +84,7 @@ async def wire(
     policy = config_files.policy(directory)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = _rails(settings)
-    rail_orders = orders(settings, plans)
+    rail_orders, top_ups = orders(settings, plans), _top_ups(settings, rails)
     rules = rate_rules.read(
         settings.rates, real_money=any(rail.capabilities.real_money for rail in rails.values())
     )
@@ -113,6 +115,7 @@ async def wire(
                 queue_answers=queue.ping,
                 watch_connectors=lambda: watch_files(work, book),
                 wallets=SandboxWallets(settings.folder / SANDBOX_FILE) if "sandbox" in rails else None,
+                top_ups=top_ups,
             )
             yield Wiring(
                 services=services,
@@ -235,6 +238,17 @@ def _rails(settings: Settings) -> dict[str, Rail]:
             "unknown_rail", f"hub.yaml: payouts.low_balance_sats.{unknown[0]}: no such rail in rails.use"
         )
     return rails
+
+
+def _top_ups(settings: Settings, rails: Mapping[str, Rail]) -> TopUpTerms:
+    billing = settings.billing
+    return terms_of(
+        rails,
+        named=billing.top_up_rail,
+        least_sats=billing.top_up_least_sats,
+        most_sats=billing.top_up_most_sats,
+        minutes=billing.top_up_minutes,
+    )
 
 
 def orders(settings: Settings, plans: Plans) -> Orders:

@@ -72,6 +72,23 @@ def webhook_secret(organisation: Organisation, sealer: Sealer) -> Secret:
     return Secret(sealer.unseal(organisation.webhook_secret))
 
 
+async def set_plan(tx: Transaction, organisation: Organisation, plan: str, *, actor: str) -> None:
+    """From the next task on; what is reserved already keeps its price. `plan` is one of `config/plans.yaml`."""
+    before = organisation.plan
+    if before == plan:
+        return
+    organisation.plan = plan
+    await tx.session.flush()
+    await record(
+        tx,
+        actor=actor,
+        action="organisation.plan_changed",
+        subject=organisation.id,
+        before=before,
+        after=plan,
+    )
+
+
 async def rotate_webhook_secret(
     tx: Transaction, organisation: Organisation, sealer: Sealer, *, actor: str
 ) -> Secret:
@@ -80,11 +97,3 @@ async def rotate_webhook_secret(
     organisation.webhook_secret = sealer.seal(fresh.reveal())
     await record(tx, actor=actor, action="organisation.secret_rotated", subject=organisation.id)
     return fresh
-
-
-async def set_plan(tx: Transaction, organisation: Organisation, plan: str, *, actor: str) -> None:
-    """Put the organisation on another plan, which the caller has looked up. What is open keeps the price that was agreed."""
-    before, organisation.plan = organisation.plan, plan
-    await record(
-        tx, actor=actor, action="organisation.plan", subject=organisation.id, **{"from": before, "to": plan}
-    )

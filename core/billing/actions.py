@@ -104,7 +104,7 @@ async def credit(
         amount_msat=amount_msat,
         reference=reference,
     )
-    _announce(tx, organisation_id, environment)
+    announce_credit(tx, organisation_id, environment)
     return True
 
 
@@ -188,7 +188,7 @@ async def fund_waiting(tx: Transaction, organisation_id: str, environment: str) 
         tx.emit("task.posted", task.id)
     await tx.session.flush()
     if len(chosen) == FUND_AT_ONCE:
-        _announce(tx, organisation_id, environment)
+        announce_credit(tx, organisation_id, environment)
     return len(chosen)
 
 
@@ -224,7 +224,7 @@ async def set_reserved(tx: Transaction, task: Task, amount_msat: int) -> None:
 async def _wake_waiting(tx: Transaction, task: Task) -> None:
     """Money came back, or the head of the queue went away: those behind it may have their turn."""
     if await others_wait(tx, task.organisation_id, task.environment, but=task.id):
-        _announce(tx, task.organisation_id, task.environment)
+        announce_credit(tx, task.organisation_id, task.environment)
 
 
 def _waiting(organisation_id: str, environment: str) -> Any:
@@ -236,7 +236,8 @@ def _waiting(organisation_id: str, environment: str) -> Any:
     )
 
 
-def _announce(tx: Transaction, organisation_id: str, environment: str) -> None:
+def announce_credit(tx: Transaction, organisation_id: str, environment: str) -> None:
+    """Money has come in: the tasks that wait for it may have their turn."""
     tx.emit("billing.credited", organisation_id, body={"environment": str(environment)})
 
 

@@ -17,9 +17,9 @@ class AccountKind(StrEnum):
     FEES = "fees"  # what the hub earned
     SPREAD = "spread"  # what the hub takes for turning dollars into satoshis
     EXCHANGE = "exchange"  # what a moving rate cost or brought between reservation and payout
-    RAIL = "rail"  # money that left over a rail: the counterpart of what its node sent
+    RAIL = "rail"  # money that left over a rail, less what came in: the counterpart of what its node holds
     NETWORK_FEES = "network_fees"  # what rails took on the way; a cost of the hub, never the worker's
-    CAPITAL = "capital"  # where prefunds come from: bank, Lightning top-up, test grant
+    CAPITAL = "capital"  # where prefunds come from that no rail carried: an operator's credit, the test grant
 
 
 # Network fees have no floor on purpose: a payment that has left must always be recordable.

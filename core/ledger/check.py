@@ -117,10 +117,12 @@ RULES: dict[str, str] = {
             WHERE state IN ({_words(PAID | {PayoutState.REVERSED})})""",  # noqa: S608 - our own text
         _balances("payable"),
     ),
+    # What left over a rail, less what came in over it.
     "rail": _agree(
         f"""SELECT 'rail:' || a.rail AS subject, a.amount_msat + a.fee_msat AS number
             FROM payout_attempts a JOIN payouts p ON p.id = a.payout_id
-            WHERE a.state = 'settled' AND p.state IN ({_words(PAID)})""",  # noqa: S608 - our own text
+            WHERE a.state = 'settled' AND p.state IN ({_words(PAID)})
+            UNION ALL SELECT 'rail:' || rail, -received_msat FROM top_ups WHERE state = 'credited'""",  # noqa: S608 - our own text
         _balances("rail"),
     ),
     # Exactly one transfer settles a settled payout, with its amount; none settles another.
@@ -142,6 +144,11 @@ RULES: dict[str, str] = {
         f"SELECT id || ' ' || state AS subject, 1 AS number FROM payouts WHERE state IN ({_words(IN_CLEARING)})",  # noqa: S608 - our own text
         f"""SELECT payout_id || ' ' || state AS subject, 1 AS number FROM payout_attempts
             WHERE state IN ({_words(IN_CLEARING)})""",  # noqa: S608 - our own text
+    ),
+    # A top-up that arrived is credited by one transfer of what arrived; no other transfer claims to be one.
+    "top_up": _agree(
+        "SELECT 'top_up:' || id AS subject, received_msat AS number FROM top_ups WHERE state = 'credited'",
+        "SELECT id AS subject, amount_msat AS number FROM ledger_transfers WHERE kind = 'top_up'",
     ),
     "attempt_amount": """
         SELECT a.id, p.amount_msat, a.amount_msat FROM payout_attempts a JOIN payouts p ON p.id = a.payout_id

@@ -225,7 +225,7 @@ async def _write(tx: Transaction, items: list[Prepared]) -> dict[str, bytes]:
         return {}
     funded = await _funding(tx, items)
     now = await tx.now_ms()
-    bodies = {item.id: _body(item, now) for item in items}
+    bodies = {item.id: _body(item, now, funded=funded[item.id]) for item in items}
     events = [_event(item, bodies[item.id], now) for item in items]
     inserted = await insert_tasks(
         tx,
@@ -266,10 +266,9 @@ async def _funding(tx: Transaction, items: list[Prepared]) -> dict[str, bool]:
     return result
 
 
-def _body(item: Prepared, now: int) -> bytes:
-    return encode(
-        first_view(item.id, item.new, clock.from_ms(now), clock.from_ms(now + item.new.sla_seconds * 1000))
-    )
+def _body(item: Prepared, now: int, *, funded: bool = True) -> bytes:
+    expires_at = clock.from_ms(now + item.new.sla_seconds * 1000)
+    return encode(first_view(item.id, item.new, clock.from_ms(now), expires_at, funded=funded))
 
 
 def _event(item: Prepared, body: bytes, now: int) -> tuple[Any, ...]:

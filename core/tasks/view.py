@@ -10,7 +10,7 @@ import msgspec
 
 from core import clock
 from core.tasks.model import NewTask
-from core.tasks.states import TaskStatus
+from core.tasks.states import OPEN, TaskStatus
 from core.tasks.tables import Task
 
 # Amounts are exact decimals here and JSON numbers on the wire, as the contract has them.
@@ -50,10 +50,15 @@ class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True)
     output: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     payout_result: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     failure_reason: str | msgspec.UnsetType = msgspec.UNSET
+    waiting_for: str | msgspec.UnsetType = msgspec.UNSET
+
+
+FUNDS = "funds"
 
 
 def view(task: Task) -> TaskView:
-    """`output` only when verified, `payoutResult` when paid, `failureReason` when failed."""
+    """`output` only when verified, `payoutResult` when paid, `failureReason` when failed, `waitingFor` while nobody is asked
+    because the organisation's balance does not cover it."""
     unset = msgspec.UNSET
     return TaskView(
         id=task.id,
@@ -75,10 +80,13 @@ def view(task: Task) -> TaskView:
         failure_reason=task.failure_reason
         if task.status == TaskStatus.FAILED and task.failure_reason is not None
         else unset,
+        waiting_for=FUNDS if not task.funded and task.status in OPEN else unset,
     )
 
 
-def first_view(task_id: str, new: NewTask, at: datetime, expires_at: datetime) -> TaskView:
+def first_view(
+    task_id: str, new: NewTask, at: datetime, expires_at: datetime, *, funded: bool = True
+) -> TaskView:
     """A task that is about to be written, as `view` will show its row."""
     unset, moment = msgspec.UNSET, clock.iso(at)
     return TaskView(
@@ -96,6 +104,7 @@ def first_view(task_id: str, new: NewTask, at: datetime, expires_at: datetime) -
         expires_at=clock.iso(expires_at),
         callback_url=unset if new.callback_url is None else new.callback_url,
         metadata=unset if new.metadata is None else new.metadata,
+        waiting_for=unset if funded else FUNDS,
     )
 
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from litestar import Router
 
-from hub.api import batch, health, inbound, lnurl, rail_webhooks, schema, tasks, usage, webhooks, worker
+from hub.api import (
+    batch,
+    billing,
+    health,
+    inbound,
+    lnurl,
+    rail_webhooks,
+    schema,
+    tasks,
+    usage,
+    webhooks,
+    worker,
+)
 
 
 def routers(public_url: str) -> list[Router]:
@@ -13,6 +25,7 @@ def routers(public_url: str) -> list[Router]:
         batch.ROUTER,
         webhooks.ROUTER,
         *usage.ROUTERS,
+        *billing.ROUTERS,
         health.ROUTER,
         inbound.ROUTER,
         rail_webhooks.ROUTER,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from core.billing import actions as billing
+from core.billing import monthly, top_ups
 from core.callbacks import actions as callbacks
 from core.intake import process as intake
 from core.outbox.rows import Lease
@@ -74,6 +75,8 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
             "billing.fund_waiting",
             lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),
         ),
+        "top_up.look": lambda lease: top_ups.look(s.work, lease, s.rails),
+        "billing.close_month": lambda lease: monthly.close_months(s.work, lease, s.plans),
         # back out
         "task.ended": lambda lease: composing.compose(s.work, lease, connectors.plan),
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.access import sessions
+from core.billing import monthly
 from core.db.unit_of_work import UnitOfWork
 from core.intake import quarantine
 from core.outbox import upkeep
@@ -26,6 +27,7 @@ async def run(work: UnitOfWork, lease: Lease) -> None:
 
 
 async def start(work: UnitOfWork) -> None:
-    """Called by every worker that starts: today's slot exists once, whoever is first."""
+    """Called by every worker that starts: today's slot, and this month's, exist once, whoever is first."""
     async with work.begin("upkeep.schedule") as tx:
         await upkeep.schedule(tx, in_days=0)
+        monthly.schedule(tx, await tx.now_ms(), ahead=0)

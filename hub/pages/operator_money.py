@@ -1,19 +1,26 @@
-"""The operator's money: the trial balance, the check of the books, and the statement of every account. Nothing here
-can be edited: a wrong posting is mended by another posting."""
+"""The operator's money: the trial balance, the check of the books, the statement of every account, and the books as files.
+Nothing here can be edited: a wrong posting is mended by another posting."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from urllib.parse import urlencode
 
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.access.sessions import SignedIn
-from core.ledger import balances
+from core.errors import NotFound
+from core.ledger import balances, export
 from core.ledger.accounts import AccountKind
+from core.ledger.check import snapshot
+from core.ledger.export import Format
+from core.ledger.seal import seal_all
+from core.ledger.statements import ends
 from core.ledger.tables import LedgerAccount
 from hub import auth
 from hub.pages.desk import test_money
@@ -46,7 +53,7 @@ async def show_money(
         here="money",
         test_money=test_money(services, ""),
         trial=trial,
-        balanced=trial.debits_msat == trial.credits_msat,
+        balanced=trial.balanced,
         problems=problems,
     )
 
@@ -106,8 +113,45 @@ async def show_statement(
     )
 
 
+@get("/statement/file", name="operator.money.statement_file", include_in_schema=False)
+async def download_statement(services: NamedDependency[Services], account: FromQuery[str]) -> Stream:
+    """Every line of one account, oldest first, as CSV."""
+    async with services.work.read() as session:
+        await ends(session, account)
+
+    async def lines() -> AsyncGenerator[str]:
+        async with services.work.read() as session:
+            async for part in export.statement(session, Format.CSV, account):
+                yield part
+
+    return _file(lines(), "statement.csv")
+
+
+@get("/books/{name:str}", name="operator.money.books", include_in_schema=False)
+async def download_books(services: NamedDependency[Services], name: FromPath[str]) -> Stream:
+    """All transfers in the order of the chain, or all accounts, as `hub ledger export` writes them."""
+    what, _, ending = name.partition(".")
+    writers = {"transfers": export.transfers, "accounts": export.accounts}
+    if what not in writers or ending not in set(Format):
+        raise NotFound("no_such_file", "There are transfers and accounts, each as .csv and .jsonl")
+    await seal_all(services.work)
+
+    async def lines() -> AsyncGenerator[str]:
+        async with services.work.read() as session:
+            await snapshot(session)
+            async for part in writers[what](session, Format(ending)):
+                yield part
+
+    return _file(lines(), name)
+
+
+def _file(lines: AsyncGenerator[str], name: str) -> Stream:
+    media = "text/csv; charset=utf-8" if name.endswith("csv") else "application/x-ndjson"
+    return Stream(lines, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
 ROUTER = Router(
     path="/operator/money",
     guards=[no_nul, auth.operator],
-    route_handlers=[show_money, show_accounts, show_statement],
+    route_handlers=[show_money, show_accounts, show_statement, download_statement, download_books],
 )

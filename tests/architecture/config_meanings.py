@@ -18,6 +18,13 @@ MEANINGS: dict[str, str] = {
     "Settings.rates": "what a bitcoin costs in dollars: live sources, or the fixed test rate that a real rail refuses",
     "Settings.rails": "what pays",
     "Settings.payouts": "how much may leave",
+    "Settings.billing": "how organisations pay in over Lightning (`POST /v1/top-ups`, the operator's page)",
+    "Billing.top_up_rail": (
+        "rail that makes the invoices of top-ups; empty: the first of `rails.use` that can be paid (all but Strike and bank)"
+    ),
+    "Billing.top_up_least_sats": "least amount of one top-up",
+    "Billing.top_up_most_sats": "largest amount of one top-up",
+    "Billing.top_up_minutes": "minutes for which its invoice can be paid",
     "Settings.log": "form of the log; `auto`: human on a terminal, else one JSON object a line",
     "Server.host": "address to listen on",
     "Server.port": "TCP port to listen on",
@@ -399,6 +406,7 @@ VARIABLES: dict[str, str] = {
     "HUB_SECRET_KEYS": "`secret_keys`, separated by commas",
     "HUB_LOG": "`log` of one process",
     "HUB_CRASH_AT": "for tests: `name:n` ends the process when that point of `core/crash.py` is passed the n-th time",
+    "HUB_CRASH_BY": "for tests: `stop` freezes the process at that point instead, until somebody wakes it",
     "HUB_SIMULATOR_URL": "set by `hub demo` for its processes: where the simulated vendors answer",
     "HUB_SIMULATOR_SOCKET": "set by `hub demo` for its processes: the simulator's socket",
 }

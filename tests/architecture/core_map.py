@@ -20,6 +20,7 @@ _PART = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
 # The rows whose life a table tells, and the table's own words.
 TITLES = {
     "core.bank.states.TRANSITIONS": "Batch of bank payments",
+    "core.billing.states.TRANSITIONS": "Top-up: one invoice of ours to an organisation",
     "core.callbacks.states.TRANSITIONS": "Callback: one event on its way to one address",
     "core.intake.states.TRANSITIONS": "Inbound event",
     "core.payouts.states.TRANSITIONS": "Payout",
@@ -29,7 +30,7 @@ TITLES = {
     "core.tasks.states.TRANSITIONS": "Task",
     "core.verification.states.TRANSITIONS": "Verification of one submission",
 }
-_ORDER = ("intake", "tasks", "routing", "verification", "payouts", "bank", "replies", "callbacks")
+_ORDER = ("intake", "tasks", "routing", "verification", "payouts", "bank", "billing", "replies", "callbacks")
 
 
 def written(text: str) -> str:

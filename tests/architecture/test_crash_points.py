@@ -30,6 +30,8 @@ BESIDE = {
     "intake.quarantine": "the sender gets its refusal in any case, and what it repeats is kept then",
     "payouts.convert": "one transaction with its job; killed before or after, the payout is converted by the next try or is",
     "payouts.look_back": "one transaction with its job; killed before or after, the bank is asked again or was",
+    "payouts.invoice_asked": "reads a worker's own payout before their invoice is looked at; writes nothing",
+    "payouts.invoice_given": "one transaction of a person's click; whoever gets no answer clicks again",
     "tasks.cancel": "one transaction of the command line, repeated by the operator",
 }
 

@@ -54,6 +54,7 @@ def test_every_state_has_a_sentence(table: StateTable) -> None:
 def test_the_tables_are_found() -> None:
     assert {table.concept for table in TABLES} == {
         "bank",
+        "billing",
         "callbacks",
         "intake",
         "payouts",

@@ -99,7 +99,12 @@ async def test_the_description_covers_every_route_and_no_other(
     assert described["servers"] == [{"url": f"{BASE}/v1"}]
     told = {(method.upper(), "/v1" + path) for path, item in described["paths"].items() for method in item}
     served = {
-        (method, path.replace("{task_id}", "{taskId}").replace("{endpoint_id}", "{endpointId}"))
+        (
+            method,
+            path.replace("{task_id}", "{taskId}")
+            .replace("{endpoint_id}", "{endpointId}")
+            .replace("{top_up_id}", "{topUpId}"),
+        )
         for method, path, _ in routes(app)
         if path.startswith("/v1/")
     }
