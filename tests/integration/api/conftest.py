@@ -18,11 +18,12 @@ from litestar import Litestar
 from connectors.config import load
 from connectors.http import OutboundHttp
 from connectors.rails.lightning_address import LightningAddresses
-from connectors.rails.sandbox import FILE_NAME
+from connectors.rails.sandbox import FILE_NAME, SandboxRail
 from connectors.rails.sandbox_wallets import SandboxWallets
 from connectors.target_guard import parse_allow
 from core.access import keys, organisations
 from core.access.sealing import Sealer, new_key
+from core.billing.top_ups import Terms
 from core.db.unit_of_work import UnitOfWork, refuse_open_transaction
 from core.rates.model import fixed
 from core.tasks.model import Environment
@@ -81,7 +82,8 @@ async def services(work: UnitOfWork, tmp_path: Path, sink: Sink) -> AsyncGenerat
             connectors={"demo-oncall": pagerduty},
             sealer=sealer,
             outbound=outbound,
-            rails={},
+            rails={"sandbox": SandboxRail(tmp_path / FILE_NAME)},
+            top_ups=Terms(rail="sandbox"),
             addresses=LightningAddresses(outbound.get, network="bcrt"),  # pyright: ignore[reportArgumentType] -- not asked here
             creator=CreationLane(work),
             intake=IntakeLane(work),

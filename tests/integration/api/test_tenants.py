@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
+from core import clock
 from tests.integration.api.conftest import Tenant, refund
 from tests.integration.api.test_public import routes
 
@@ -17,18 +18,22 @@ WITH_ID: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/v1/tasks/{task_id}/cancel"): {},
     ("GET", "/v1/webhooks/{endpoint_id}"): None,
     ("DELETE", "/v1/webhooks/{endpoint_id}"): None,
+    ("GET", "/v1/top-ups/{top_up_id}"): None,
 }
+# Named by a month, which everybody has: what is in it is the asker's own.
+BY_MONTH = {("GET", "/v1/statements/{month}")}
 
 
 async def owned(client: httpx.AsyncClient) -> dict[str, str]:
     task = (await client.post("/v1/tasks", json=refund())).json()
     endpoint = (await client.post("/v1/webhooks", json={"url": "https://a.example/"})).json()
-    return {"task_id": task["id"], "endpoint_id": endpoint["id"]}
+    top_up = (await client.post("/v1/top-ups", json={"amountSats": 2_000})).json()
+    return {"task_id": task["id"], "endpoint_id": endpoint["id"], "top_up_id": top_up["id"]}
 
 
 async def test_every_route_with_an_id_is_named_here(app: Litestar) -> None:
     found = {(method, path) for method, path, _ in routes(app) if path.startswith("/v1/") and "{" in path}
-    assert found == set(WITH_ID)
+    assert found == set(WITH_ID) | BY_MONTH
 
 
 async def test_another_tenants_things_are_not_there(
@@ -38,7 +43,9 @@ async def test_another_tenants_things_are_not_there(
     for (method, path), body in WITH_ID.items():
         address = path.format(**theirs)
         answer = await rival.request(method, address, json=body)
-        nothing = await rival.request(method, path.format(task_id="x", endpoint_id="x"), json=body)
+        nothing = await rival.request(
+            method, path.format(task_id="x", endpoint_id="x", top_up_id="x"), json=body
+        )
         assert answer.status_code == nothing.status_code == 404, path
         assert answer.json()["error"] == nothing.json()["error"]
     still = await client.get(f"/v1/tasks/{theirs['task_id']}")
@@ -63,6 +70,9 @@ async def test_lists_and_counts_show_nothing_of_theirs(
     assert (await rival.get("/v1/tasks")).json() == {"data": [], "hasMore": False}
     assert (await rival.get("/v1/tasks", params={"after": theirs["task_id"]})).json()["data"] == []
     assert (await rival.get("/v1/webhooks")).json() == {"data": []}
+    assert (await rival.get("/v1/top-ups")).json() == {"data": [], "hasMore": False}
+    assert (await rival.get("/v1/balance")).json()["reservedMsat"] == 0
+    assert (await rival.get(f"/v1/statements/{clock.now():%Y-%m}")).json()["tasksCreated"] == 0
     for path in ("/v1/usage", "/v1/org/usage"):
         assert (await rival.get(path)).json()["tasks"]["total"] == 0
 
