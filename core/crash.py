@@ -21,6 +21,7 @@ TRANSACTIONS: tuple[str, ...] = (
     "routing.submit",
     "verification.advance",
     "tasks.verify",
+    "receipts.issue",
     "payouts.prepare",
     "payouts.send",
     "payouts.record",

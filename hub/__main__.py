@@ -30,6 +30,7 @@ _COMMANDS = {
     "rails": ("hub.cli.rails", "Each rail: reachable, balance, breaker, in doubt, last reconciliation"),
     "sandbox": ("hub.cli.sandbox", "Pay a top-up's invoice of the sandbox rail, with TEST MONEY"),
     "ledger": ("hub.cli.ledger", "Check the books, show balances"),
+    "receipt": ("hub.cli.receipt", "Receipts: show, verify offline, check the chain, keys"),
     "rates": ("hub.cli.rates", "The exchange rate: sources, what was dropped, the decision"),
     "bank": ("hub.cli.bank", "Bank payments: accounts, batches of two people, the bank's answers"),
     "jobs": ("hub.cli.jobs", "Dead letters: list and redrive"),

@@ -13,6 +13,7 @@ from core.ledger import tables as ledger
 from core.outbox import tables as outbox
 from core.payouts import tables as payouts
 from core.rates import tables as rates
+from core.receipts import tables as receipts
 from core.repairs import tables as repairs
 from core.replies import tables as replies
 from core.routing import tables as routing
@@ -31,6 +32,7 @@ TABLES = (
     outbox,
     payouts,
     rates,
+    receipts,
     repairs,
     replies,
     routing,

@@ -151,6 +151,7 @@ async def _settle(tx: Transaction, case: Case, result: PaymentResult, *, slow: b
     )
     await _tell_task(tx, payout, attempt.rail)
     await post(tx, settled(payout, attempt, result.fee_msat))
+    tx.emit("receipt.settled", payout.id)
     if doubted_before or attempt.number > 1:
         await _out_of_doubt(tx, payout, attempt, paid=True)
     if slow:
@@ -189,6 +190,7 @@ async def reverse(tx: Transaction, case: Case, reason: str) -> None:
     )
     tx.session.add(again)
     await post(tx, [taken_back(payout, case.sent)])
+    tx.emit("receipt.reversed", payout.id)
     await alarms.taken_back(tx, payout.id, again.id, reason)
 
 

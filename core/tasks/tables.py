@@ -80,6 +80,7 @@ class Task(Base):
     output: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     payout_result: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     failure_reason: Mapped[str | None] = mapped_column(Text)
+    receipt_id: Mapped[str | None] = mapped_column(Text)
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

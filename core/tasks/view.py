@@ -32,6 +32,13 @@ class PayoutResult(msgspec.Struct, kw_only=True, rename="camel"):
     paid_at: str
 
 
+class ReceiptView(msgspec.Struct, kw_only=True):
+    """`path` gives the signed receipt itself and those of its payments."""
+
+    id: str
+    path: str
+
+
 class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     id: str
     idempotency_key: str
@@ -51,6 +58,7 @@ class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True)
     payout_result: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     failure_reason: str | msgspec.UnsetType = msgspec.UNSET
     waiting_for: str | msgspec.UnsetType = msgspec.UNSET
+    receipt: ReceiptView | msgspec.UnsetType = msgspec.UNSET
 
 
 FUNDS = "funds"
@@ -58,7 +66,7 @@ FUNDS = "funds"
 
 def view(task: Task) -> TaskView:
     """`output` only when verified, `payoutResult` when paid, `failureReason` when failed, `waitingFor` while nobody is asked
-    because the organisation's balance does not cover it."""
+    because the organisation's balance does not cover it, `receipt` once it is signed, a moment after `verified`."""
     unset = msgspec.UNSET
     return TaskView(
         id=task.id,
@@ -81,6 +89,9 @@ def view(task: Task) -> TaskView:
         if task.status == TaskStatus.FAILED and task.failure_reason is not None
         else unset,
         waiting_for=FUNDS if not task.funded and task.status in OPEN else unset,
+        receipt=unset
+        if task.receipt_id is None
+        else ReceiptView(id=task.receipt_id, path=f"/v1/tasks/{task.id}/receipt"),
     )
 
 

@@ -151,6 +151,7 @@ async def _verify(tx: Transaction, case: Case, plans: Plans, rate: Rate | None) 
     await end_all(tx, task.id, "answered_by_another")
     await earn(tx, task, worker_id, plans.get(organisation.plan), rate)  # charges the organisation as well
     tx.emit("task.ended", task.id)
+    tx.emit("receipt.verified", task.id)
     return RunState.PASSED
 
 

@@ -11,6 +11,7 @@ from hub.api import (
     inbound,
     lnurl,
     rail_webhooks,
+    receipt_keys,
     schema,
     tasks,
     usage,
@@ -30,6 +31,7 @@ def routers(public_url: str) -> list[Router]:
         inbound.ROUTER,
         rail_webhooks.ROUTER,
         lnurl.ROUTER,
+        receipt_keys.ROUTER,
         worker.ROUTER,
         schema.router(public_url),
     ]

@@ -12,8 +12,10 @@ from litestar.response.base import ASGIResponse
 from core import clock
 from core.access.keys import Caller
 from core.db.unit_of_work import Transaction
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from core.ids import is_uuid
+from core.receipts import queries as receipts
+from core.receipts.model import File
 from core.routing.endings import cancel
 from core.tasks import queries
 from core.tasks.creation import Created, prepare
@@ -101,6 +103,19 @@ async def get_task(task_id: FromPath[str], request: Request[Any, Any, Any]) -> R
     return task_response(task)
 
 
+@get("/{task_id:str}/receipt")
+async def get_receipt(task_id: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The task's signed receipts: that of the verified answer, and one for each payment once it is settled."""
+    services, caller = asker(request)
+    Query(request).check()
+    async with services.work.read() as session:
+        task = await queries.get(session, caller.organisation_id, caller.environment, task_id)
+        found = await receipts.of_task(session, task.id)
+    if not found:
+        raise NotFound("receipt_not_issued", "A receipt is issued a moment after the task is verified")
+    return Response(encode(File(receipts=found)), media_type="application/json")
+
+
 @post("/{task_id:str}/cancel", status_code=200)
 async def cancel_task(task_id: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
     services, caller = asker(request)
@@ -166,5 +181,7 @@ def _cursor(text: str) -> str:
 
 
 ROUTER = Router(
-    path="/v1/tasks", guards=[api_key], route_handlers=[create_task, list_tasks, get_task, cancel_task]
+    path="/v1/tasks",
+    guards=[api_key],
+    route_handlers=[create_task, list_tasks, get_task, get_receipt, cancel_task],
 )

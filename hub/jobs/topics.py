@@ -3,17 +3,21 @@ glue; the work is in `core`."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from core.billing import actions as billing
 from core.billing import monthly, top_ups
 from core.callbacks import actions as callbacks
+from core.db.unit_of_work import UnitOfWork
 from core.intake import process as intake
 from core.outbox.rows import Lease
 from core.payouts import actions as payouts
 from core.payouts.convert import convert
 from core.payouts.limits import PayoutLimits
+from core.receipts import actions as receipts
+from core.receipts.model import Kind
 from core.replies import actions as replies
 from core.replies import compose as composing
 from core.routing import actions as routing
@@ -30,18 +34,15 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
     s = wiring.services
     connectors = wiring.connectors
     limits = PayoutLimits.from_sats(wiring.settings.payouts)
+    issuer = receipts.Issuer(hub=s.settings.public_url, sealer=s.sealer)
 
     def unseal(sealed: str) -> Secret:
         return Secret(s.sealer.unseal(sealed))
 
-    def local(name: str, act: Callable[[Any, Lease], Awaitable[Any]]) -> Handler:
-        """A handler whose effects are all in the database: one transaction, done with it."""
+    local = functools.partial(_local, s.work)
 
-        async def handle(lease: Lease) -> None:
-            async with s.work.finishing(lease, name) as tx:
-                await act(tx, lease)
-
-        return handle
+    def sign(kind: Kind) -> Handler:
+        return local("receipts.issue", lambda tx, lease: receipts.issue(tx, kind, lease.subject, issuer))
 
     def timer(tx: Any, lease: Lease) -> Awaitable[Any]:
         return sla.ring(tx, lease, s.types, wiring.policy)
@@ -77,6 +78,9 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         ),
         "top_up.look": lambda lease: top_ups.look(s.work, lease, s.rails),
         "billing.close_month": lambda lease: monthly.close_months(s.work, lease, s.plans),
+        "receipt.verified": sign(Kind.VERIFIED),
+        "receipt.settled": sign(Kind.SETTLED),
+        "receipt.reversed": sign(Kind.REVERSED),
         # back out
         "task.ended": lambda lease: composing.compose(s.work, lease, connectors.plan),
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
@@ -84,3 +88,13 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }
+
+
+def _local(work: UnitOfWork, name: str, act: Callable[[Any, Lease], Awaitable[Any]]) -> Handler:
+    """A handler whose effects are all in the database: one transaction, done with it."""
+
+    async def handle(lease: Lease) -> None:
+        async with work.finishing(lease, name) as tx:
+            await act(tx, lease)
+
+    return handle

@@ -15,6 +15,7 @@ from tests.integration.api.test_public import routes
 # The way to a thing of a tenant, and the body where one is needed.
 WITH_ID: dict[tuple[str, str], dict[str, Any] | None] = {
     ("GET", "/v1/tasks/{task_id}"): None,
+    ("GET", "/v1/tasks/{task_id}/receipt"): None,
     ("POST", "/v1/tasks/{task_id}/cancel"): {},
     ("GET", "/v1/webhooks/{endpoint_id}"): None,
     ("DELETE", "/v1/webhooks/{endpoint_id}"): None,
