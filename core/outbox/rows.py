@@ -79,6 +79,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     age_ms: int
     lease_ms: int
 
+    @property
+    def begun_ms(self) -> int:
+        """When it was taken, by the database's clock."""
+        return self.until_ms - self.lease_ms
+
 
 async def insert(tx: Transaction, jobs: list[NewJob]) -> None:
     if jobs:

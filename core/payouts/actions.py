@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from core import clock
 from core.audit.record import record as audit
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import Conflict
+from core.errors import Conflict, Misconfigured
 from core.outbox.rows import Lease
 from core.payouts import controls
 from core.payouts.case import load
 from core.payouts.controls import Cause
 from core.payouts.earn import earn
-from core.payouts.limits import PayoutLimits
+from core.payouts.limits import PayoutLimits, clocks_apart
 from core.payouts.look import look, look_back
 from core.payouts.prepare import Means, prepare
 from core.payouts.record import reopen
@@ -33,13 +34,16 @@ async def pay(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits
     SENDING   somebody crashed between the commit and the record: look only
     others    nothing: settled, failed, or in doubt with a look-up under way
 
-    Raises Retryable while a limit, a control, the wallet or the rails hold it, Misconfigured without a rail. Run twice,
-    or by two at once, it pays once."""
+    Raises Retryable while a limit, a control, the wallet or the rails hold it, Misconfigured without a rail or with a
+    wrong clock. Run twice, or by two at once, it pays once."""
     async with work.read() as session:
         state = (await load(session, lease.subject)).state
     if state is PayoutState.SENDING:
         await look(work, lease, means, limits)
         return
+    apart = clocks_apart(here_ms=clock.now_ms(), database_ms=lease.begun_ms)
+    if apart is not None:
+        raise Misconfigured("clock_off", f"{apart} Payouts wait meanwhile")
     if state is PayoutState.RESERVED and await prepare(work, lease, means, limits):
         state = PayoutState.READY
     if state is PayoutState.READY and await send(work, lease, means, limits):

@@ -12,14 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import clock
 from core.db.unit_of_work import Transaction
 from core.payouts.controls import rail_subject
-from core.payouts.limits import PayoutLimits
+from core.payouts.limits import PayoutLimits, clocks_apart
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
 from core.repairs.actions import Kind, mended, needed
 from core.repairs.tables import Repair
 
 HUB = "hub"
-CLOCK_MS = 60_000  # half of the grace after a send: what the machine survives by far
 
 
 def payout_subject(payout_id: str) -> str:
@@ -100,11 +99,10 @@ async def balance(tx: Transaction, rail: str, has_msat: int, limits: PayoutLimit
 
 async def clocks(tx: Transaction, here_ms: int) -> None:
     """`here_ms` is this machine's clock, read beside the database's (both UTC)."""
-    apart = here_ms - await tx.now_ms()
-    if abs(apart) <= CLOCK_MS:
+    words = clocks_apart(here_ms=here_ms, database_ms=await tx.now_ms())
+    if words is None:
         await mended(tx, HUB, Kind.CLOCK, actor=HUB)
         return
-    words = f"This machine's clock is {apart / 1000:+.0f} s from the database's: set both by NTP."
     await needed(tx, HUB, Kind.CLOCK, words)
 
 

@@ -14,6 +14,7 @@ DAY_MS = 24 * HOUR_MS
 WHOLE_FEE_MSAT = (
     10_000  # up to 10 sat the fee may be as much as the payment: a channel's base fee alone is 1 sat
 )
+CLOCK_MS = 60_000  # how far this machine's clock may be from the database's: half of the grace after a send
 CHECK_SLOW_SECONDS = 3_600  # a bank's answer changes with its working days
 
 
@@ -152,6 +153,15 @@ def max_fee_msat(amount_msat: int, limits: PayoutLimits) -> int:
     WHOLE_FEE_MSAT as much as the payment itself."""
     whole = amount_msat if amount_msat <= WHOLE_FEE_MSAT else 0
     return max(limits.fee_least_msat, amount_msat * limits.fee_percent // 100, whole)
+
+
+def clocks_apart(*, here_ms: int, database_ms: int) -> str | None:
+    """In words for the operator, when this machine's clock is too far from the database's to judge by it when an invoice
+    ends."""
+    apart = here_ms - database_ms
+    if abs(apart) <= CLOCK_MS:
+        return None
+    return f"This machine's clock is {apart / 1000:+.0f} s from the database's: set both by NTP."
 
 
 def retry_seconds(number: int) -> int:

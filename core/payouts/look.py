@@ -10,7 +10,7 @@ from core.db.unit_of_work import Transaction, UnitOfWork, refuse_open_transactio
 from core.outbox import rows
 from core.outbox.rows import Lease
 from core.payouts.case import Case, load, move_both
-from core.payouts.limits import PayoutLimits
+from core.payouts.limits import PayoutLimits, clocks_apart
 from core.payouts.prepare import LEAST_LEFT_MS, Means
 from core.payouts.rail import Invoice, Outcome, PaymentResult, Rail
 from core.payouts.record import IN_DOUBT, doubt, fail, look_back_later, record, reverse
@@ -77,7 +77,9 @@ async def look(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimit
         log.warning(
             "payout %s: the rail has never seen its hash; the same invoice is sent again", lease.subject
         )
-        await pay_and_record(work, lease, rail, case.sent, limits, invoice=again, begun=begun, checks=checks)
+        await pay_and_record(
+            work, lease, rail, case.sent, limits, invoice=again, begun=begun, checks=checks, sent_before=True
+        )
 
 
 async def look_back(work: UnitOfWork, lease: Lease, means: Means) -> None:
@@ -108,7 +110,8 @@ async def _unseen(
         expires_ms=clock.to_ms(attempt.expires_at),
         now_ms=now_ms,
         limits=limits,
-        held=await why_held(tx, attempt, limits) is not None,
+        held=await why_held(tx, attempt, limits) is not None
+        or clocks_apart(here_ms=clock.now_ms(), database_ms=now_ms) is not None,
     )
     match verdict:
         case Unseen.WAIT:

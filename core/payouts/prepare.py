@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 LEAST_LEFT_MS = 30_000  # an invoice must live at least so long, else it may end on its way
 ADDRESS_AGAIN_SECONDS = 6 * 3600  # a wallet may come back by itself; a new address goes on at once
 NO_RAIL_AGAIN_SECONDS = 300
+CLOCK_AGAIN_SECONDS = 300
+# Why a fresh invoice of a wallet is refused when a clock is wrong, theirs or ours; it will be set right.
+_BY_THE_CLOCK = ("short_invoice", "future_invoice")
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +186,9 @@ async def _resolved(owed: Owed, rail: Rail, means: Means) -> Resolved | None:
         if rail.capabilities.pays is Target.BANK:  # says something about the amount and this rail alone
             raise
         log.warning("payout %s: the address cannot be paid: %s", owed.payout.id, error.message)
-        raise Retryable("address_refused", error.message, after=ADDRESS_AGAIN_SECONDS) from error
+        soon = error.code in _BY_THE_CLOCK and owed.payout.invoice is None
+        after = CLOCK_AGAIN_SECONDS if soon else ADDRESS_AGAIN_SECONDS
+        raise Retryable("address_refused", error.message, after=after) from error
     crash.reach("rail.resolve:after")
     return resolved
 

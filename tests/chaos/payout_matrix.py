@@ -40,7 +40,9 @@ LEASE_SECONDS = 3
 GRACE_SECONDS = 5  # longer than the lease, as in the real settings (30 and 120)
 LATER_SECONDS = 2.5  # longer than the rail waits for its answer
 PATIENCE = 100.0
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+WRONG_SECONDS = 8.0  # longer than the lease and the grace
 SCRIPT = {
     Receiver.LATER: Fault.SETTLE_LATER,
     Receiver.FAILS: Fault.FAIL,
@@ -174,9 +176,11 @@ class Matrix:
         )
         return Life(cell, place, folder, order, worker_id, wire, controls, node)
 
-    async def _node(self, folder: Path, socket: Path) -> Child:
+    async def _node(self, folder: Path, socket: Path, clock_ms: int = 0) -> Child:
         socket.unlink(missing_ok=True)
-        node = await self._processes.start(NodeOrder(number=0, folder=str(folder), socket=str(socket)))
+        node = await self._processes.start(
+            NodeOrder(number=0, folder=str(folder), socket=str(socket), clock_ms=clock_ms)
+        )
         await wait_until(lambda: socket.exists() or node.ended.done(), timeout=30)
         return node
 
@@ -200,8 +204,9 @@ class Matrix:
             await struck.wake()
             await self._until_ended(life, struck)
             return _ending("the worker", await struck.over())
-        shift, machine = _JUMP[life.cell.clock]
-        second = await self._processes.start(replace(life.order, clock_ms=shift, machine=machine))
+        if life.cell.clock is not Clock.RIGHT:
+            return await self._wrong_clock(life)
+        second = await self._processes.start(life.order)
         if life.cell.blow is Blow.KILL:
             await self._until_ended(life, second)
             return _ending("the second worker", await second.over())
@@ -211,6 +216,24 @@ class Matrix:
         await asyncio.wait((second.ended, struck.ended))
         return _ending("the second worker", await second.over()) or _ending(
             "the sleeper", await struck.over()
+        )
+
+    async def _wrong_clock(self, life: Life) -> str:
+        """The next worker's clock is wrong, for a while. Then it is right; for what is due by a clock that was ahead, an
+        hour goes by first."""
+        shift, machine = _JUMP[life.cell.clock]
+        second = await self._processes.start(
+            replace(life.order, clock_ms=shift, machine=machine, seconds=WRONG_SECONDS)
+        )
+        await self._until_ended(life, second)
+        later = shift + 10 * MINUTE_MS if machine and shift > 0 else 0
+        if later:
+            await life.node.kill()
+            life.node = await self._node(life.folder, life.folder / "node.sock", clock_ms=later)
+        third = await self._processes.start(replace(life.order, clock_ms=later, machine=later > 0))
+        await self._until_ended(life, third)
+        return _ending("the worker with a wrong clock", await second.over()) or _ending(
+            "the last worker", await third.over()
         )
 
     async def _worker(self, life: Life, strike: str, blow: Blow) -> Child:
@@ -287,8 +310,9 @@ async def _look(life: Life) -> PayoutState | None:
 
 
 def _invoices(cell: Cell) -> int | None:
-    """One, and one more for what failed for good; a wrong clock may call an invoice expired before it is sent."""
-    if cell.clock is not Clock.RIGHT:
+    """One, and one more for what failed for good; when hub and database agree on a wrong time, an invoice may seem to
+    have ended before it was sent."""
+    if cell.clock in (Clock.MACHINE_AHEAD, Clock.MACHINE_BEHIND):
         return None
     return 2 if cell.receiver in (Receiver.FAILS, Receiver.NEVER) else 1
 

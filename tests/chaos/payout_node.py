@@ -20,6 +20,7 @@ from core import clock
 from core.payouts.rail import Outcome
 
 FEE_MSAT = 1_000
+BALANCE_MSAT = 10**12
 POLL_S = 0.05
 STATUS = {Outcome.SETTLED: "SUCCEEDED", Outcome.FAILED: "FAILED", Outcome.IN_FLIGHT: "IN_FLIGHT"}
 
@@ -36,6 +37,7 @@ class Node:
         made.add_routes(
             [
                 web.get("/v1/getinfo", self._info),
+                web.get("/v1/balance/channels", self._balance),
                 web.post("/v2/router/send", self._send),
                 web.get("/v2/router/track/{hash}", self._track),
                 web.get("/.well-known/lnurlp/{name}", self._address),
@@ -47,6 +49,9 @@ class Node:
     async def _info(self, request: web.Request) -> web.StreamResponse:
         chains = [{"chain": "bitcoin", "network": "regtest"}]
         return web.json_response({"identity_pubkey": self.file.node_id, "chains": chains})
+
+    async def _balance(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"local_balance": {"msat": str(BALANCE_MSAT)}})
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         asked = msgspec.json.decode(await request.read())  # a request that is cut off never comes this far

@@ -53,11 +53,13 @@ class NodeOrder(msgspec.Struct, frozen=True, kw_only=True, tag="node"):
     number: int
     folder: str
     socket: str
+    clock_ms: int = 0
 
 
 class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True, tag="worker"):
     """Bring the answer `submission_id` of `task_id` to its payment by `rail`; be struck at `crash_at` (empty: nowhere),
-    killed or `stop`ped. `clock_ms` moves this process's clock, `machine` the database's too (SQLite alone)."""
+    killed or `stop`ped. `clock_ms` moves this process's clock, `machine` the database's too (SQLite alone). It ends after
+    `seconds`, or when nothing is left to do."""
 
     number: int
     database_url: str
@@ -72,6 +74,7 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True, tag="worker"):
     stop: bool = False
     clock_ms: int = 0
     machine: bool = False
+    seconds: float = 0.0
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +93,10 @@ async def work_for(order: WorkerOrder) -> None:
     """What `hub work --queue money` does with the jobs of this payout, and the step before that earns it."""
     database = Database(order.database_url, pool_size=2)
     if order.clock_ms:
-        _shift(order, database)
+        _shift(order.clock_ms)
+    if order.machine:
+        _shift_database(order.clock_ms, database)
+    ends = time.monotonic() + (order.seconds or PATIENCE_SECONDS)
     work = UnitOfWork(database)
     rail = RAILS[order.rail](RailConfig(name=order.rail, data_dir=Path(), options=order.options))
     rails: dict[str, Rail] = {order.rail: rail}
@@ -114,7 +120,7 @@ async def work_for(order: WorkerOrder) -> None:
     runner = Runner(work, topics, lease_seconds=order.lease_seconds)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (due := await _next_job(work, order)) is not None:
+            while time.monotonic() < ends and (due := await _next_job(work, order)) is not None:
                 job_id, wait = due
                 if wait > 0:
                     await asyncio.sleep(min(max(wait, LOOK_SECONDS), 1.0))
@@ -148,23 +154,23 @@ async def _next_job(work: UnitOfWork, order: WorkerOrder) -> tuple[str, float] |
     return job, wait / 1000
 
 
-def _shift(order: WorkerOrder, database: Database) -> None:
-    """This process gets a clock that is wrong, as the operating system would give it. SQLite has no clock but its
-    process's: with `machine` its word for now is moved as well."""
-    moved = order.clock_ms
+def _shift(moved_ms: int) -> None:
+    """This process gets a clock that is wrong, as the operating system would give it."""
     right = time.time_ns
-    time.time_ns = lambda: right() + moved * 1_000_000
-    if not order.machine:
-        return
-    days = moved / 86_400_000
-    plain = sqlite3.connect(":memory:")
+    time.time_ns = lambda: right() + moved_ms * 1_000_000
+
+
+def _shift_database(moved_ms: int, database: Database) -> None:
+    """SQLite has no clock but its process's: its word for now is moved as well."""
+    days = moved_ms / 86_400_000
+    plain = sqlite3.connect(":memory:", check_same_thread=False)
 
     def julianday(*asked: str) -> float:
         found = plain.execute(f"SELECT julianday({', '.join('?' * len(asked))})", asked).fetchone()[0]
         return found + (days if asked == ("now",) else 0)
 
     def prepare(connection: Any, record: Any) -> None:
-        connection.await_(connection.driver_connection.create_function("julianday", -1, julianday))
+        connection.create_function("julianday", -1, julianday)
 
     event.listen(database.engine.sync_engine, "connect", prepare)
 
@@ -182,6 +188,7 @@ def child(order: Order) -> None:
     status = 1
     try:
         if isinstance(order, NodeOrder):
+            _shift(order.clock_ms)
             asyncio.run(payout_node.serve(Path(order.folder), Path(order.socket)))
         else:
             os.environ["HUB_CRASH_AT"] = order.crash_at

@@ -15,11 +15,12 @@ from core.errors import Conflict, LeaseLost, Misconfigured, Retryable
 from core.payouts import actions
 from core.payouts.case import invoice_of
 from core.payouts.limits import PayoutLimits
+from core.payouts.rail import Outcome, PaymentResult
 from core.payouts.send import SEND_WITHIN_S, pay_and_record
 from core.tasks.tables import Task
 from core.tasks.view import encode, view
 from tests.factories import balance, held
-from tests.payout_lab import DyingRail, Killed, Lab, LyingRail, hour_ago
+from tests.payout_lab import DyingRail, Killed, Lab, LyingRail, SideRail, hour_ago
 
 
 @pytest.fixture
@@ -216,6 +217,43 @@ async def test_a_crash_while_sending_again_is_looked_up_like_the_first(lab: Lab)
     assert (case.state, case.sent.number) == ("settled", 1)
     assert lab.really_paid() == [1]
     await lab.assert_books()
+
+
+async def test_what_is_refused_when_it_is_sent_again_stays_in_doubt(lab: Lab) -> None:
+    """The first bytes may still lie somewhere on the way (a frozen node's socket): "failed" is the second call's word,
+    and a new invoice beside the first would be a second payment when they arrive."""
+    payout = await lab.earned()
+    rail = SideRail(lab.sandbox, "sandbox")
+    lab.rails = {"sandbox": rail}
+    rail.script = [
+        PaymentResult(outcome=Outcome.UNKNOWN, reason="no answer"),
+        PaymentResult(outcome=Outcome.FAILED, reason="nothing was sent: no channel is connected"),
+    ]
+    await lab.pay()
+    lab.limits = PayoutLimits(grace_seconds=0)
+    await lab.check()
+    case = await lab.case(payout)
+    assert (case.state, case.sent.number, case.sent.error) == (
+        "unknown",
+        1,
+        "sent again in vain: nothing was sent: no channel is connected",
+    )
+    await lab.sandbox.pay(invoice_of(case.sent), max_fee_msat=case.sent.max_fee_msat)  # they arrive
+    await lab.check()
+    assert ((await lab.case(payout)).state, lab.really_paid(), lab.wallets.asked) == ("settled", [1], 1)
+    await lab.assert_books()
+
+
+async def test_nothing_leaves_while_the_clock_is_wrong(lab: Lab) -> None:
+    payout = await lab.earned()
+    lease = await lab.take("payout.reserved")
+    assert lease is not None
+    ahead = msgspec.structs.replace(lease, until_ms=lease.until_ms - 3_600_000)
+    with pytest.raises(Misconfigured, match=r"clock is \+3600 s from the database's"):
+        await lab.run_pay(ahead)
+    assert ((await lab.case(payout)).state, lab.wallets.asked) == ("reserved", 0)
+    await lab.run_pay(lease)
+    assert lab.really_paid() == [1]
 
 
 async def test_an_invoice_that_ended_unseen_is_replaced(lab: Lab) -> None:
