@@ -27,34 +27,44 @@ def keepable(text: str) -> bool:
     return True
 
 
+# The way to a value: the way to what holds it and its name or place there; None for the answer itself. Written as a
+# pointer only where something is wrong.
+Way = tuple["Way", str | int] | None
+
+
 def measure(instance: object, *, max_text: int) -> list[int] | FieldError:
     """How many values lie at each depth (index 0 is the answer itself), or the first thing that rules it out."""
     sizes: list[int] = []
     text = 0
-    level: list[tuple[str, object]] = [("", instance)]
+    level: list[tuple[Way, object]] = [(None, instance)]
     while level:
         sizes.append(len(level))
         if len(sizes) >= cost.LEVELS:
             return _no(level[0][0], f"Nested too deep: at most {cost.LEVELS} levels", "depth")
         if sum(sizes) > MAX_VALUES:
-            return _no("", f"Too large: at most {MAX_VALUES} values", "size")
-        below: list[tuple[str, object]] = []
-        for pointer, value in level:
+            return _too_many()
+        below: list[tuple[Way, object]] = []
+        for way, value in level:
             if problem := _problem(value):
-                return _no(pointer, *problem)
+                return _no(way, *problem)
             if isinstance(value, str):
                 text += len(value)
             elif isinstance(value, dict):
-                for key, child in cast("dict[object, object]", value).items():
+                members = cast("dict[object, object]", value)
+                if len(below) + len(members) > MAX_VALUES:
+                    return _too_many()  # before one of them is looked at
+                for key, child in members.items():
                     if not isinstance(key, str) or not keepable(key):
-                        return _no(pointer, "A name holds a character that cannot be kept", "characters")
+                        return _no(way, "A name holds a character that cannot be kept", "characters")
                     text += len(key)
-                    below.append((pointers.join(pointer, key), child))
+                    below.append(((way, key), child))
             elif isinstance(value, list):
                 items = cast("list[object]", value)
-                below.extend((pointers.join(pointer, index), child) for index, child in enumerate(items))
+                if len(below) + len(items) > MAX_VALUES:
+                    return _too_many()
+                below.extend(((way, index), child) for index, child in enumerate(items))
             if text > max_text:
-                return _no(pointer, f"Too long: at most {max_text} characters in all", "size")
+                return _no(way, f"Too long: at most {max_text} characters in all", "size")
         level = below
     return sizes
 
@@ -73,5 +83,13 @@ def _problem(value: object) -> tuple[str, str] | None:
             return "Must be JSON", "type"
 
 
-def _no(pointer: str, message: str, keyword: str) -> FieldError:
-    return FieldError(pointer=pointer, message=message, keyword=keyword)
+def _too_many() -> FieldError:
+    return _no(None, f"Too large: at most {MAX_VALUES} values", "size")
+
+
+def _no(way: Way, message: str, keyword: str) -> FieldError:
+    tokens: list[str | int] = []
+    while way is not None:
+        way, token = way
+        tokens.append(token)
+    return FieldError(pointer=pointers.from_path(tokens[::-1]), message=message, keyword=keyword)

@@ -16,6 +16,7 @@ NAMES = (
     "assign",  # a task to its offer
     "callback",  # an event to its receiver
     "write_once",  # kill -9 everywhere while the ticket system misbehaves
+    "hostile",  # what a hostile schema, answer or body costs
     "startup",  # what a hub costs before it works
 )
 

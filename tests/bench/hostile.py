@@ -1,0 +1,129 @@
+"""`hostile`: the longest that a hostile schema, answer or body holds the hub up, and whether any gets in. Beside it `json` and
+`jsonschema` on the same things, each in a process that is ended after a second."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema
+
+from core.errors import Invalid, Malformed
+from core.forms import profile
+from core.forms.profile import check
+from core.forms.validate import errors
+from hub.api.decoding import object_of
+from tests.bench.harness import say
+from tests.hostile import REFUSED_ANSWERS, REFUSED_BODIES, REFUSED_SCHEMAS, as_json
+
+REPETITIONS = 5
+PEER_LIMIT = 1.0  # seconds
+AIM_MS = 100
+
+
+def run() -> dict[str, Any]:
+    cases = _cases()
+    took: dict[str, float] = {}
+    entered: list[str] = []
+    for name, (ours, _) in cases.items():
+        worst = 0.0
+        for _ in range(REPETITIONS):
+            profile._compile.cache_clear()
+            began = time.thread_time()
+            refused = ours()
+            worst = max(worst, time.thread_time() - began)
+            if not refused:
+                entered.append(name)
+        took[name] = worst * 1000
+    if entered:
+        raise AssertionError(f"got in: {sorted(set(entered))}")
+    slowest = max(took, key=lambda name: took[name])
+    say(f"slowest of {len(took)}: {slowest}, {took[slowest]:.1f} ms")
+    peer = {name: _peer(theirs) for name, (_, theirs) in cases.items()}
+    ended = sorted(name for name, how in peer.items() if how == "ended after a second")
+    return {
+        "name": "hostile",
+        "value": took[slowest],
+        "unit": f"ms of processor time, the slowest of {len(took)} ({slowest})",
+        "reference": PEER_LIMIT * 1000 if ended else 0.0,
+        "ratio": took[slowest] / (PEER_LIMIT * 1000),
+        "aim": f"< {AIM_MS} ms each, none gets in",
+        "within_aim": took[slowest] < AIM_MS,
+        "got_in": 0,
+        "peer_hung_or_died": ended,
+        "peer_let_in": sorted(name for name, how in peer.items() if how == "let in"),
+        "five_slowest_ms": dict(sorted(took.items(), key=lambda item: -item[1])[:5]),
+        "method": f"worst of {REPETITIONS}, schemas compiled anew each time; the peer is json.loads and jsonschema 2020-12 "
+        "without network access of ours, in a process of its own",
+    }
+
+
+def _cases() -> dict[str, tuple[Callable[[], bool], Callable[[], bool]]]:
+    """Name -> (does the hub refuse it, does the peer)."""
+    found: dict[str, tuple[Callable[[], bool], Callable[[], bool]]] = {}
+    for name, schema in REFUSED_SCHEMAS.items():
+        found[f"schema: {name}"] = (_raises(Invalid, check, schema), _raises(Exception, _check_peer, schema))
+    for name, (schema, answer) in REFUSED_ANSWERS.items():
+        found[f"answer: {name}"] = (
+            _finds(errors, schema, answer),
+            _raises(Exception, _validate_peer, schema, answer),
+        )
+    for name, body in REFUSED_BODIES.items():
+        found[f"body: {name}"] = (
+            _raises(Malformed, object_of, body),
+            _raises(Exception, _load_peer, body),
+        )
+    return found
+
+
+def _raises(kind: type[Exception], act: Callable[..., Any], *values: Any) -> Callable[[], bool]:
+    def refused() -> bool:
+        try:
+            act(*values)
+        except kind:
+            return True
+        return False
+
+    return refused
+
+
+def _finds(act: Callable[..., Any], *values: Any) -> Callable[[], bool]:
+    return lambda: bool(act(*values))
+
+
+def _check_peer(schema: Any) -> None:
+    """As a hub without a profile would take it: check it, and judge one small answer by it."""
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate({"x": "a"})
+
+
+def _validate_peer(schema: Any, answer: Any) -> None:
+    text = as_json(answer)
+    if text is None:
+        raise ValueError("not JSON")
+    jsonschema.Draft202012Validator(schema).validate(json.loads(text))
+
+
+def _load_peer(body: bytes) -> None:
+    jsonschema.Draft202012Validator({"type": "object"}).validate(json.loads(body))
+
+
+def _peer(act: Callable[[], bool]) -> str:
+    """In a process of its own, for some of this never ends."""
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: theirs.send(act()), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not mine.poll(PEER_LIMIT):
+            return "ended after a second"
+        return "refused" if mine.recv() else "let in"
+    except EOFError:
+        return "ended after a second"
+    finally:
+        process.kill()
+        process.join()
