@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from core.intake.envelope import InboundDelivery
 from core.payouts.limits import Caps
 from core.payouts.rail import PayoutAddress, Rail
 from core.rates.model import Rate
+from core.routing.model import Policy
 from core.tasks.creation import Created, Prepared
 from core.tasks.model import Environment
 from core.tasks.types import TaskTypes
@@ -123,6 +124,7 @@ class Services:
     watch_connectors: Callable[[], Coroutine[Any, Any, None]] | None = None
     wallets: SandboxWallets | None = None
     top_ups: TopUpTerms = NO_TOP_UPS
+    policy: Policy = field(default_factory=Policy)
 
     def rate(self) -> Rate:
         """The rate at which money may be paid now. Raises Retryable (`no_rate`)."""

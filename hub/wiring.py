@@ -98,6 +98,7 @@ async def wire(
     try:
         async with outbound:
             services = Services(
+                policy=policy,
                 settings=settings,
                 database=database,
                 work=work,

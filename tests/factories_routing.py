@@ -181,7 +181,7 @@ class Hub:
         async with self.work.begin("test.time") as tx:
             for table, columns in (
                 ("tasks", ("created_at", "expires_at", "hard_stop_at")),
-                ("assignments", ("offered_at", "expires_at", "due_at")),
+                ("assignments", ("offered_at", "expires_at", "due_at", "accepted_at", "worry_at")),
                 ("outbox", ("due_at", "created_at")),
                 ("workers", ("idle_since",)),
             ):
@@ -212,11 +212,12 @@ class Hub:
 
     async def accept(self, assignment: Assignment) -> None:
         async with self.work.begin("routing.accept") as tx:
-            await actions.accept(tx, assignment.id, assignment.worker_id)
+            await actions.accept(tx, assignment.id, assignment.worker_id, self.policy)
 
     async def submit(self, assignment: Assignment, output: Any) -> None:
         async with self.work.begin("routing.submit") as tx:
-            await actions.submit(tx, assignment.id, assignment.worker_id, output)
+            late = self.policy.sla.late_answers
+            await actions.submit(tx, assignment.id, assignment.worker_id, output, late)
 
     async def answer(self, task_id: str, output: Any) -> Assignment:
         """The one who is offered the task accepts and answers it."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import CursorResult
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -36,6 +36,15 @@ def refuse_open_transaction() -> None:
         raise RuntimeError(f"network call inside the open transaction {name!r}")
 
 
+class AtEnd(Protocol):
+    """A function whose writes belong at the end of a transaction; see `Transaction.at_end`."""
+
+    __module__: str
+    __qualname__: str
+
+    def __call__(self, tx: Transaction, items: list[Any], /) -> Awaitable[None]: ...
+
+
 class Transaction:
     """What an action writes through. `session` for the ORM, `execute` for the hot statements, `emit` for jobs."""
 
@@ -44,6 +53,7 @@ class Transaction:
         self.session = session
         self.database = database
         self.jobs: list[NewJob] = []
+        self._last: dict[AtEnd, list[Any]] = {}
         self._now_ms: int | None = None
 
     @property
@@ -83,6 +93,17 @@ class Transaction:
         with the same `key` is dropped in silence, which is how a repeated action stays one job."""
         self.jobs.append(NewJob.make(topic, subject, body=body, delay=delay, queue=queue, key=key))
 
+    def at_end(self, act: AtEnd, item: Any) -> None:
+        """Have `act` called once with every item it was given, as the last thing before the jobs and the commit. For rows
+        that all transactions share: they are locked for the moment of the commit alone, and after everything else, so
+        that nobody who holds one waits for a task, a worker or an account."""
+        self._last.setdefault(act, []).append(item)
+
+    async def finish(self) -> None:
+        """Called by the unit of work before it commits."""
+        for act in sorted(self._last, key=lambda act: f"{act.__module__}.{act.__qualname__}"):
+            await act(self, self._last[act])
+
 
 class UnitOfWork:
     """Opens transactions on one database and nudges the queue after each commit."""
@@ -107,6 +128,7 @@ class UnitOfWork:
                 tx = Transaction(name, session, self.database)
                 with away():
                     yield tx
+                    await tx.finish()
                     await rows.insert(tx, tx.jobs)
                     await session.flush()
                     crash.reach(f"{name}:before")

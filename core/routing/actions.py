@@ -19,10 +19,13 @@ from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, NotFound
 from core.outbox.rows import Lease
+from core.routing import late
 from core.routing.assignments import leave, living, task_for_update, task_to_offer
 from core.routing.at_once import offer_at_once
-from core.routing.model import Policy
-from core.routing.offering import backup_at_ms, offer_to_best, set_timers, try_again
+from core.routing.deadlines import late_alone
+from core.routing.model import LateAnswers, Policy
+from core.routing.offering import backup_at_ms, held, offer_to_best, set_timers, try_again
+from core.routing.promise import promise
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment, Submission
 from core.routing.waiting import to_offer
@@ -74,10 +77,12 @@ async def lapse_offer(tx: Transaction, assignment_id: str) -> None:
     await settle(tx, task)
 
 
-async def accept(tx: Transaction, assignment_id: str, worker_id: str) -> Assignment:
+async def accept(
+    tx: Transaction, assignment_id: str, worker_id: str, policy: Policy | None = None
+) -> Assignment:
     """Transaction `routing.accept`: the worker takes the offer. Accepting twice is accepting once. Raises NotFound
     for somebody else's offer, Conflict when it has run out or was answered otherwise."""
-    _, assignment = await _locked(tx, assignment_id, worker_id)
+    task, assignment = await _locked(tx, assignment_id, worker_id)
     if assignment.state == AssignmentState.ACCEPTED:
         return assignment
     now = await tx.now_ms()
@@ -85,6 +90,7 @@ async def accept(tx: Transaction, assignment_id: str, worker_id: str) -> Assignm
         raise Conflict("offer_expired", "This offer has run out")
     _must_be(assignment, AssignmentState.OFFERED, "This offer is no longer open")
     await leave(tx, assignment, AssignmentState.ACCEPTED, accepted_at=clock.from_ms(now))
+    await promise(tx, task, assignment, policy or Policy())
     await _audit(tx, assignment, "accepted")
     return assignment
 
@@ -104,7 +110,9 @@ async def save_draft(tx: Transaction, assignment_id: str, worker_id: str, form: 
     assignment = await tx.session.get(Assignment, assignment_id)
     if assignment is None or assignment.worker_id != worker_id:
         raise NotFound("unknown_assignment", "There is no such task for you")
-    _must_be(assignment, AssignmentState.ACCEPTED, "This task is no longer in your hands")
+    if assignment.state != AssignmentState.ACCEPTED:  # whether an answer is taken late is for `submit` to say
+        task = await tx.session.get_one(Task, assignment.task_id)
+        late.must_be_allowed(assignment, task, LateAnswers.PAID, await tx.now_ms())
     sql = (
         "INSERT INTO drafts (assignment_id, form, updated_at) VALUES ($1, $2, $3) "
         "ON CONFLICT (assignment_id) DO UPDATE SET form = excluded.form, updated_at = excluded.updated_at"
@@ -112,21 +120,34 @@ async def save_draft(tx: Transaction, assignment_id: str, worker_id: str, form: 
     await tx.execute(for_dialect(sql, tx.dialect), (assignment_id, to_json(form), await tx.now_ms()))
 
 
-async def submit(tx: Transaction, assignment_id: str, worker_id: str, output: Any) -> Submission:
+async def submit(
+    tx: Transaction,
+    assignment_id: str,
+    worker_id: str,
+    output: Any,
+    late_answers: LateAnswers = LateAnswers.PAID,
+) -> Submission:
     """Transaction `routing.submit`: the worker's answer, which the caller has checked against the schema. The same
-    answer again gives the stored one. Late answers are taken until the hard stop, while the task is still theirs.
-    Raises NotFound for somebody else's task, Conflict when it is not in their hands or answered differently."""
+    answer again gives the stored one. Answers are taken until the hard stop, and by `late_answers` also from
+    somebody from whom the task was taken back. Raises NotFound for somebody else's task, Conflict when it is not in their hands or answered differently."""
     task, assignment = await _locked(tx, assignment_id, worker_id)
     before = await submission_of(tx, assignment_id)
     if before is not None:
         if _canonical(before.output) != _canonical(output):
             raise Conflict("answered", "You have answered this task already")
         return before
-    _must_be(assignment, AssignmentState.ACCEPTED, "This task is no longer in your hands")
     now = await tx.now_ms()
+    after_all = assignment.state == AssignmentState.LAPSED
+    if after_all:
+        late.must_be_allowed(assignment, task, late_answers, now)
+    else:
+        _must_be(assignment, AssignmentState.ACCEPTED, "This task is no longer in your hands")
     if now >= clock.to_ms(task.hard_stop_at):
         raise Conflict("too_late", "The time for this task is over")
-    await leave(tx, assignment, AssignmentState.SUBMITTED)
+    if after_all:
+        await late.take(tx, task, assignment)
+    else:
+        await leave(tx, assignment, AssignmentState.SUBMITTED)
     submission = Submission(
         id=ids.new("sub"),
         assignment_id=assignment.id,
@@ -139,7 +160,7 @@ async def submit(tx: Transaction, assignment_id: str, worker_id: str, output: An
     sql = for_dialect("DELETE FROM drafts WHERE assignment_id = $1", tx.dialect)
     await tx.execute(sql, (assignment_id,))
     await _audit(tx, assignment, "submitted")
-    if task.status == TaskStatus.ASSIGNED:
+    if task.status in (TaskStatus.ASSIGNED, TaskStatus.POSTED):
         await change(tx, task, TaskStatus.SUBMITTED, actor=f"person:{worker_id}")
         tx.emit("submission.received", submission.id)
     return submission
@@ -165,15 +186,14 @@ async def submission_of(tx: Transaction, assignment_id: str) -> Submission | Non
 
 
 async def settle(tx: Transaction, task: Task) -> None:
-    """After somebody let go of an assigned task: with nobody left it goes back to the queue; with one left, past the
-    time for a backup, another backup is looked for. The caller holds the task's row."""
+    """After somebody let go of an assigned task: with nobody left it goes back to the queue; with one left who is late, another backup is looked for. The caller holds the task's row."""
     if task.status != TaskStatus.ASSIGNED:
         return
     left = await living(tx, task.id)
     if not left:
         await change(tx, task, TaskStatus.POSTED, actor="hub")
         tx.emit("task.posted", task.id)
-    elif len(left) == 1 and await tx.now_ms() >= backup_at_ms(task):
+    elif len(left) == 1 and late_alone(await tx.now_ms(), backup_at_ms(task), *held(left)):
         tx.emit("task.at_80", task.id)
 
 

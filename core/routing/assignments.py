@@ -13,7 +13,7 @@ from core import clock
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
 from core.errors import NotFound
-from core.routing import statements
+from core.routing import statements, times
 from core.routing.states import HOLDS_CAPACITY, LIVE, TRANSITIONS, AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
@@ -46,9 +46,11 @@ async def claim(tx: Transaction, assignment: Assignment) -> bool:
 
 async def leave(tx: Transaction, assignment: Assignment, to: AssignmentState, **values: Any) -> None:
     """Move the assignment on, with `values`; who stops holding capacity gets it back. Raises Conflict (see `move`)."""
-    held = assignment.state in HOLDS_CAPACITY
+    held, now = assignment.state in HOLDS_CAPACITY, await tx.now_ms()
     if to not in LIVE:
-        values["ended_at"] = clock.from_ms(await tx.now_ms())
+        values["ended_at"] = clock.from_ms(now)
+    if held:
+        times.ended(tx, await tx.session.get_one(Task, assignment.task_id), assignment, to, now)
     await move(tx, assignment, to, table=TRANSITIONS, **values)
     if held and to not in HOLDS_CAPACITY:
         await _free_one(tx, assignment.worker_id)

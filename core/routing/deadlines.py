@@ -1,7 +1,7 @@
 """When something is owed to a task: a backup, taking it back, its end. Pure; `core/routing/sla.py` asks it whenever a
 timer rings, `core/routing/offering.py` when somebody is given the task.
 
-    created ────────── 80 % ───── 100 % ───────── 200 % ─ … ─ hard stop
+    created ──── 80 %, or worry ─ 100 % ───────── 200 % ─ … ─ hard stop
                        backup     taken back      taken back   expired
 
 A round is one SLA long. Who is offered the task in a round has until the end of that round; once `max_reroutes` are
@@ -53,16 +53,17 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A living assignment as the clock sees it."""
+    """A living assignment as the clock sees it. From `worry_at_ms` on its answer is likely to be late."""
 
     id: str
     state: AssignmentState
     due_at_ms: int
+    worry_at_ms: int | None = None
 
 
 class Owed(StrEnum):
     NOTHING = "nothing"
-    BACKUP = "backup"  # 80 %: a second person is offered the task beside the first
+    BACKUP = "backup"  # 80 %, or likely late: a second person is offered the task beside the first
     TAKE_BACK = "take_back"  # 100 %: who is overdue loses it, and it is routed anew
     CLOSE = "close"  # the hard stop, with an answer in hand: nobody else may answer, the answer is judged
     EXPIRE = "expire"  # the hard stop
@@ -78,9 +79,18 @@ def owed(now_ms: int, task: Deadlines, status: TaskStatus, held: Iterable[Held])
     working = [one for one in held if one.state in HOLDS_CAPACITY]
     if overdue(now_ms, task, working):
         return Owed.TAKE_BACK
-    if status == TaskStatus.ASSIGNED and len(working) == 1 and now_ms >= task.backup_at_ms:
+    if (
+        status == TaskStatus.ASSIGNED
+        and len(working) == 1
+        and late_alone(now_ms, task.backup_at_ms, working[0])
+    ):
         return Owed.BACKUP
     return Owed.NOTHING
+
+
+def late_alone(now_ms: int, backup_at_ms: int, one: Held) -> bool:
+    """Whether somebody should stand beside this one, who has the task alone."""
+    return now_ms >= backup_at_ms or (one.worry_at_ms is not None and now_ms >= one.worry_at_ms)
 
 
 def overdue(now_ms: int, task: Deadlines, held: Iterable[Held]) -> list[str]:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
+from core.routing.backups import Backups
 from core.tasks.model import RiskTier
 
 
@@ -24,11 +27,28 @@ def _minimum_tier() -> dict[RiskTier, int]:
     return {RiskTier.LOW: 0, RiskTier.MEDIUM: 0, RiskTier.HIGH: 2, RiskTier.CRITICAL: 3}
 
 
+class LateAnswers(StrEnum):
+    """What becomes of an answer after the task was taken back at 100 % of its SLA (`core/routing/late.py`)."""
+
+    PAID = "paid"
+    REFUSED = "refused"
+
+
+class Sla(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A backup is wanted at 80 % of the SLA, or as soon as the chance to be late is above `late_percent`; whether there is
+    one is for `backups` to say."""
+
+    late_answers: LateAnswers = LateAnswers.PAID
+    late_percent: int = 50
+    backups: Backups = Backups()
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`minimum_tier` is the trust a task of each risk asks for. A task that nobody can take is tried again after
     `retry_seconds`; `candidates` are looked at for one task; `waiting_batch` waiting tasks are offered in one job."""
 
     weights: Weights = Weights()
+    sla: Sla = Sla()
     minimum_tier: dict[RiskTier, int] = msgspec.field(default_factory=_minimum_tier)
     retry_seconds: int = 30
     candidates: int = 200

@@ -33,6 +33,12 @@ async def offer_to_best(
     return None
 
 
+async def free_for(tx: Transaction, task: Task, kind: TaskType, policy: Policy) -> int:
+    """How many could take the task now; beyond `policy.candidates` nobody is counted."""
+    [asked] = await questions(tx.session, [(task, kind)], policy)
+    return len(await able(tx.session, asked.question, await tx.now_ms(), policy))
+
+
 def best_of(
     question: Question, task: Task, kind: TaskType, candidates: list[Candidate], now: int, policy: Policy
 ) -> list[Score]:
@@ -106,6 +112,11 @@ def deadlines(task: Task, kind: TaskType) -> Deadlines:
 
 def held(assignments: list[Assignment]) -> list[Held]:
     return [
-        Held(id=one.id, state=AssignmentState(one.state), due_at_ms=clock.to_ms(one.due_at))
+        Held(
+            id=one.id,
+            state=AssignmentState(one.state),
+            due_at_ms=clock.to_ms(one.due_at),
+            worry_at_ms=None if one.worry_at is None else clock.to_ms(one.worry_at),
+        )
         for one in assignments
     ]

@@ -6,18 +6,22 @@ more, and the task expires only if that answer does not pass (`core/verification
 
 from __future__ import annotations
 
+from core import clock
 from core.db.unit_of_work import Transaction
 from core.outbox.rows import Lease
+from core.routing import budget
 from core.routing.assignments import end_all, leave, living, task_for_update
+from core.routing.backups import refusal
 from core.routing.deadlines import Owed, overdue, owed
 from core.routing.endings import expire
+from core.routing.late import TAKEN_BACK
 from core.routing.model import Policy
-from core.routing.offering import deadlines, held, offer_to_best, set_timers, try_again
+from core.routing.offering import deadlines, free_for, held, offer_to_best, set_timers, try_again
 from core.routing.states import HOLDS_CAPACITY, AssignmentKind, AssignmentState
 from core.tasks.changes import change
 from core.tasks.states import ENDED, TaskStatus
 from core.tasks.tables import Task
-from core.tasks.types import TaskTypes
+from core.tasks.types import TaskType, TaskTypes
 
 TOPICS = ("task.at_80", "task.at_100", "task.hard_stop")
 
@@ -43,13 +47,33 @@ async def ring(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy) 
         case Owed.TAKE_BACK:
             await _take_back(tx, task, types)
         case Owed.BACKUP:
-            if await offer_to_best(tx, task, kind, policy, role=AssignmentKind.BACKUP) is None:
+            if not await _back_up(tx, task, kind, types, policy):
+                await _wake(tx, task)
                 await try_again(tx, "task.at_80", task, policy)
         case Owed.NOTHING:
             pass
     if due not in (Owed.EXPIRE, Owed.CLOSE):
         await set_timers(tx, task, kind)
     return due
+
+
+async def _back_up(tx: Transaction, task: Task, kind: TaskType, types: TaskTypes, policy: Policy) -> bool:
+    """A second person is offered the task if there are hands to spare for it. False when not."""
+    skills, rules = frozenset(task.skills) | frozenset(kind.skills), policy.sla.backups
+    held_budgets = await budget.budgets(tx, task.environment, skills, types, rules)
+    waiting = await budget.waiting(tx, task.environment, skills, types)
+    why_not = refusal(rules, held_budgets, await free_for(tx, task, kind, policy), waiting)
+    if why_not is not None or not await offer_to_best(tx, task, kind, policy, role=AssignmentKind.BACKUP):
+        return False
+    await budget.spend(tx, task.environment, skills)
+    return True
+
+
+async def _wake(tx: Transaction, task: Task) -> None:
+    """Who has the task is told that its time is nearly up; it costs nobody a hand."""
+    for one in await living(tx, task.id):
+        if one.state in HOLDS_CAPACITY and one.woken_at is None:
+            one.woken_at = clock.from_ms(await tx.now_ms())
 
 
 async def _take_back(tx: Transaction, task: Task, types: TaskTypes) -> None:
@@ -59,7 +83,7 @@ async def _take_back(tx: Transaction, task: Task, types: TaskTypes) -> None:
     present = await living(tx, task.id)
     late = overdue(now, deadlines(task, types.of(task.task_type)), held(present))
     for one in sorted((one for one in present if one.id in late), key=lambda one: one.worker_id):
-        await leave(tx, one, AssignmentState.LAPSED, reason="taken_back")
+        await leave(tx, one, AssignmentState.LAPSED, reason=TAKEN_BACK)
     if task.status == TaskStatus.ASSIGNED and len(late) == len(present):
         await change(tx, task, TaskStatus.POSTED, actor="hub", reroutes=task.reroutes + 1)
         tx.emit("task.posted", task.id)

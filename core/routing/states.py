@@ -13,7 +13,7 @@ class AssignmentState(StrEnum):
     REFUSED = "refused"  # the answer did not pass; the worker sees why
     DECLINED = "declined"  # the worker said no to the offer
     RELEASED = "released"  # given back after accepting, without penalty
-    LAPSED = "lapsed"  # the offer or the deadline ran out, or the task ended
+    LAPSED = "lapsed"  # time ran out, or the task ended; a late answer may still be taken
 
 
 class AssignmentKind(StrEnum):
@@ -38,5 +38,5 @@ TRANSITIONS: dict[AssignmentState, frozenset[AssignmentState]] = {
     AssignmentState.REFUSED: frozenset(),
     AssignmentState.DECLINED: frozenset(),
     AssignmentState.RELEASED: frozenset(),
-    AssignmentState.LAPSED: frozenset(),
+    AssignmentState.LAPSED: frozenset({AssignmentState.SUBMITTED}),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, JsonText, UtcDateTime
@@ -15,7 +15,9 @@ _LIVE = text("state IN ('offered', 'accepted', 'submitted')")
 
 class Assignment(Base):
     """One worker's turn at one task. Never the same person twice on a task; a slot has one living holder.
-    `expires_at` ends an offer; `due_at` is when the task is taken back."""
+    `expires_at` ends an offer; `due_at` is when the task is taken back. Set on accepting: half of such answers come within
+    `p50_seconds`, nine in ten within `p90_seconds`, and from `worry_at` on this one is likely to be late. `woken_at`: when
+    the worker was told that the time is nearly up."""
 
     __tablename__ = "assignments"
     __table_args__ = (
@@ -44,6 +46,10 @@ class Assignment(Base):
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reason: Mapped[str | None] = mapped_column(Text)
+    p50_seconds: Mapped[float | None] = mapped_column(Float)
+    p90_seconds: Mapped[float | None] = mapped_column(Float)
+    worry_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    woken_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Draft(Base):
@@ -68,3 +74,34 @@ class Submission(Base):
     worker_id: Mapped[str] = mapped_column(ForeignKey("workers.id"))
     output: Mapped[Any] = mapped_column(JsonText)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CompletionTime(Base):
+    """One tally of how long answers take (`core/routing/predict.py`). `whose`: a worker, or the environment for what all
+    workers share; `task_type`: empty for all types. Every write is relative, so that two at once lose nothing."""
+
+    __tablename__ = "completion_times"
+
+    whose: Mapped[str] = mapped_column(Text, primary_key=True)
+    task_type: Mapped[str] = mapped_column(Text, primary_key=True)
+    part: Mapped[str] = mapped_column(Text, primary_key=True)
+    keep: Mapped[float] = mapped_column(Float)
+    n: Mapped[float] = mapped_column(Float)
+    total: Mapped[float] = mapped_column(Float)
+    square: Mapped[float] = mapped_column(Float)
+    count: Mapped[int] = mapped_column(Integer)
+
+
+class BackupBudget(Base):
+    """How much of a skill's work went into backups lately, as it was counted at `counted_at`, and how busy its people were
+    (`core/routing/backups.py`). The row is locked while a backup is decided on, which is what makes it a limit."""
+
+    __tablename__ = "backup_budgets"
+
+    environment: Mapped[str] = mapped_column(Text, primary_key=True)
+    skill: Mapped[str] = mapped_column(Text, primary_key=True)
+    counted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    assigned: Mapped[int] = mapped_column(Integer)
+    backups: Mapped[int] = mapped_column(Integer)
+    load: Mapped[int] = mapped_column(BigInteger)
+    capacity: Mapped[int] = mapped_column(BigInteger)

@@ -38,6 +38,8 @@ async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **v
     now = clock.from_ms(await tx.now_ms())
     if to in ENDED:
         values["ended_at"] = now
+    if to == TaskStatus.POSTED:  # whoever comes next is expected at another time
+        values |= {"p50_at": None, "p90_at": None}
     await move(
         tx, task, to, table=TRANSITIONS, column="status", updated_at=now, version=task.version + 1, **values
     )

@@ -21,7 +21,13 @@ CANCELLABLE = frozenset({TaskStatus.POSTED, TaskStatus.ASSIGNED})
 
 TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.POSTED: frozenset(
-        {TaskStatus.ASSIGNED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}
+        {
+            TaskStatus.ASSIGNED,
+            TaskStatus.SUBMITTED,  # a late answer of somebody from whom it was taken back
+            TaskStatus.FAILED,
+            TaskStatus.CANCELLED,
+            TaskStatus.EXPIRED,
+        }
     ),
     TaskStatus.ASSIGNED: frozenset(
         {TaskStatus.POSTED, TaskStatus.SUBMITTED, TaskStatus.CANCELLED, TaskStatus.EXPIRED}

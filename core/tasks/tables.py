@@ -25,7 +25,7 @@ from core.db.base import Base, DecimalText, JsonText, UtcDateTime
 class Task(Base):
     """One question. Money columns: `payout_amount` in `payout_currency` is the most a worker gets,
     `reserved_msat` what lies in the organisation's reserved account for this task, `fee_msat` what of it is our fee,
-    at least `fee_minimum_msat`, `spread_msat` what the exchange of dollars costs."""
+    at least `fee_minimum_msat`, `spread_msat` what the exchange of dollars costs. `p50_at`, `p90_at`: when the answer of whoever has it now is expected."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -46,6 +46,13 @@ class Task(Base):
             "id",
             postgresql_where=text("funded = false"),
             sqlite_where=text("funded = 0"),
+        ),
+        Index(
+            "ix_tasks_waiting",
+            "environment",
+            "expires_at",
+            postgresql_where=text("status = 'posted'"),
+            sqlite_where=text("status = 'posted'"),
         ),
         Index("ix_tasks_usage", "organisation_id", "environment", "created_at"),
     )
@@ -87,6 +94,8 @@ class Task(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     hard_stop_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    p50_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    p90_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class TaskEvent(Base):

@@ -169,7 +169,7 @@ async def accept(
     assignment_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> TurnState:
     async with services.work.begin("routing.accept") as tx:
-        found = await routing.accept(tx, assignment_id, person.person_id)
+        found = await routing.accept(tx, assignment_id, person.person_id, services.policy)
     return TurnState(id=found.id, state=found.state)
 
 
@@ -227,7 +227,9 @@ async def answer(
             told.setdefault(error.pointer or "/", error.message)
         raise Invalid("answer_invalid", "The answer does not fit its schema", field_errors=told)
     async with services.work.begin("routing.submit") as tx:
-        submission = await routing.submit(tx, assignment_id, person.person_id, output)
+        submission = await routing.submit(
+            tx, assignment_id, person.person_id, output, services.policy.sla.late_answers
+        )
     return TurnState(id=submission.id, state="submitted")
 
 

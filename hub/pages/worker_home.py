@@ -123,7 +123,7 @@ async def accept(
     """Take the offer and open it."""
     try:
         async with services.work.begin("routing.accept") as tx:
-            await routing.accept(tx, assignment_id, person.person_id)
+            await routing.accept(tx, assignment_id, person.person_id, services.policy)
     except Conflict:
         return see_other("/worker?notice=gone")
     return see_other(f"/worker/assignments/{assignment_id}")

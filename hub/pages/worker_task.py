@@ -123,7 +123,9 @@ async def answer(
             await _keep(services, person, assignment_id, form)
             return await _show(services, person, assignment_id, form=form, errors=errors)
         async with services.work.begin("routing.submit") as tx:
-            await routing.submit(tx, assignment_id, person.person_id, output)
+            await routing.submit(
+                tx, assignment_id, person.person_id, output, services.policy.sla.late_answers
+            )
     except Conflict:
         return see_other(here)  # what the page shows then says what happened
     return see_other(here)

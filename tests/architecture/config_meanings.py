@@ -174,6 +174,19 @@ MEANINGS: dict[str, str] = {
     "Plan.free_tasks": "how many verified tasks of an organisation carry no fee, counted from its first",
     # routing.yaml
     "Policy.weights": "what each part of a worker's score counts (`core/routing/score.py`)",
+    "Policy.sla": "what is done about a task that runs late",
+    "Sla.late_answers": (
+        "an answer after the task was taken back at 100 % of its SLA: `paid`, it is judged like any other as long as nobody's "
+        "has passed, and paid in full if it is the first that does; `refused`, it is not taken. The worker reads it before"
+    ),
+    "Sla.late_percent": (
+        "a backup is wanted as soon as the chance to be late is above so many percent, and at 80 % of the SLA in any case"
+    ),
+    "Sla.backups": "what backups may spend; without a limit they take the hands that other tasks wait for",
+    "Backups.share_percent": "of a skill's assignments in the window so many percent may be backups",
+    "Backups.window_seconds": "the window, in seconds",
+    "Backups.burst": "so many backups of a skill in the window in any case",
+    "Backups.busy_percent": "no backup while more of the capacity of a skill's people is taken",
     "Policy.minimum_tier": "least trust tier that a task of each risk asks for",
     "Policy.retry_seconds": "seconds after which a task that nobody could take is tried again",
     "Policy.candidates": "workers that are looked at for one task",

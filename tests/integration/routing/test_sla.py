@@ -14,6 +14,7 @@ from core.outbox.rows import LEASE_MS, Lease
 from core.outbox.tables import OutboxRow
 from core.routing import actions, sla
 from core.routing.deadlines import Owed
+from core.routing.model import LateAnswers
 from tests.factories_routing import Hub, a_task, a_type, a_worker, an_organisation
 
 ANSWER = {"answer": "yes"}
@@ -87,8 +88,9 @@ async def test_a_hundred_percent_takes_it_back_and_routes_it_anew(work: UnitOfWo
         (third, "primary", "offered", 0),
     ]
     assert [(await hub.worker(w)).load for w in (first, second, third)] == [0, 0, 1]
-    with pytest.raises(Conflict):
-        await hub.submit(backup, ANSWER)
+    with pytest.raises(Conflict, match="was over"):
+        async with work.begin("routing.submit") as tx:
+            await actions.submit(tx, backup.id, second, ANSWER, LateAnswers.REFUSED)
     # the one re-route is used up: the third keeps it until the hard stop
     last = (await hub.assignments(task_id))[2]
     assert last.due_at == task.hard_stop_at
