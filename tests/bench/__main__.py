@@ -17,6 +17,7 @@ NAMES = (
     "callback",  # an event to its receiver
     "write_once",  # kill -9 everywhere while the ticket system misbehaves
     "hostile",  # what a hostile schema, answer or body costs
+    "consensus",  # answers of real crowds, beside crowd-kit's methods
     "startup",  # what a hub costs before it works
 )
 

@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from core.verification.consensus.agreed import compared
 from core.verification.consensus.fields import Judged
 from core.verification.consensus.leaves import ABSENT, GIVEN, IN, NULL, Leaf, Node, leaves
-from core.verification.consensus.model import Answer
-from core.verification.consensus.plan import FieldKind, canonical
+from core.verification.consensus.model import Answer, ConsensusPolicy
+from core.verification.consensus.plan import FieldKind, Plan, canonical
 
 MISSING: Final = object()  # a place that the answer does not have
 Results = Mapping[tuple[str, bool], Judged]  # by (pointer, whether it is the vote on the presence)
@@ -68,14 +69,19 @@ def built(node: Node, results: Results) -> Any:
 
 def whole(
     answers: Sequence[Answer],
-    agrees: Callable[[str], bool],
+    consensus: Any,
     node: Node,
     results: Results,
+    shape: Plan,
+    policy: ConsensusPolicy,
     valid: Callable[[Any], bool],
 ) -> Answer | None:
-    """The one person's answer to be taken as it is: valid, `agrees` in what is critical, and of those the likeliest by
-    the posterior of its closed fields; ties by the answer's text. None when there is no such."""
-    fitting = [one for one in answers if agrees(one.worker) and valid(one.output)]
+    """The one person's answer to be taken as it is: valid, agreeing with the consensus in what is critical, and of
+    those the likeliest by the posterior of its closed fields; ties by the answer's text. None when there is no such."""
+    if consensus is MISSING:
+        return None
+    agreed = {one.worker for one in compared(answers, consensus, policy, shape) if one.agreed}
+    fitting = [one for one in answers if one.worker in agreed and valid(one.output)]
     votes = [(leaf, results[at(leaf)].options) for leaf in leaves(node) if leaf.kind is FieldKind.CLOSED]
 
     def likely(worker: str) -> float:

@@ -29,7 +29,6 @@ from core.verification.consensus.plan import FieldKind, plan
 from core.verification.consensus.posterior import accuracy, information, pool_accuracy, softmax
 
 LEAST_WEIGHT = 0.02  # weaker evidence is dropped
-PRIOR_WEIGHT = 0.5  # of a task whose truth is only inferred, in the options' prior
 _TRUTH = POOL  # no worker has this name
 
 
@@ -88,19 +87,18 @@ def _taught(found: Sum, leaf: Leaf, worker: str, good: float, weight: float, par
 
 
 def _closed(leaf: Leaf, book: Book, found: Sum, part: float) -> None:
-    logs, prior, columns = closed_logs(leaf, book)
-    posterior, before = softmax(logs), softmax(prior)
-    place = {option: k for k, option in enumerate(leaf.options)}
+    logs, view, columns = closed_logs(leaf, book)
+    posterior = softmax(logs)
     for worker, vote in leaf.votes.items():
         cavity = softmax([total - own for total, own in zip(logs, columns[worker], strict=True)])
-        weight = information(cavity, before)
+        weight = information(cavity)
         if weight < LEAST_WEIGHT:
             continue
-        _taught(found, leaf, worker, posterior[place[vote]], weight, part)
+        _taught(found, leaf, worker, posterior[view.place[vote]], weight, part)
         for option, p in zip(leaf.options, posterior, strict=True):
             found.both(worker, (leaf.field, option, vote), weight * p)
     for option, p in zip(leaf.options, posterior, strict=True):
-        found.add(POOL, (leaf.field, PRIOR, option), PRIOR_WEIGHT * p)
+        found.add(POOL, (leaf.field, PRIOR, option), p)
 
 
 def _open(leaf: Leaf, book: Book, policy: ConsensusPolicy, found: Sum, part: float) -> None:

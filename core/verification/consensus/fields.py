@@ -10,21 +10,19 @@ from typing import Any
 import msgspec
 
 from core.verification.consensus import numbers, opened
+from core.verification.consensus.counts import EMPTY
 from core.verification.consensus.leaves import Leaf
 from core.verification.consensus.model import Book
 from core.verification.consensus.plan import FieldKind
-from core.verification.consensus.posterior import (
-    accuracy,
-    field_accuracy,
-    log_column,
-    log_prior,
-    softmax,
-    summed,
-)
+from core.verification.consensus.posterior import View, accuracy, field_accuracy, softmax, summed
+
+# The accuracy to expect of who is asked next: Thompson sampling finds people better than the pool. With the pool's own
+# figure a weak pool looks as if no answer could help, although its good people can.
+PROMISING = 0.85
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """`hoped(m)` is the confidence to expect after `m` more answers of people as good as the pool; never below
+    """`hoped(m)` is the confidence to expect after `m` more answers of good people (`PROMISING`); never below
     `confidence`. `options` is the posterior by canonical option where there are options."""
 
     value: Any  # canonical option for a closed leaf
@@ -47,10 +45,11 @@ def judged(leaf: Leaf, book: Book, likeness: float) -> Judged:
 def _closed(leaf: Leaf, book: Book) -> Judged:
     """Ties go to the option that the schema names first."""
     options = leaf.options
-    posterior = softmax(closed_logs(leaf, book)[0])
+    logs, view, _ = closed_logs(leaf, book)
+    posterior = softmax(logs)
     best = max(range(len(options)), key=lambda k: (posterior[k], -k))
     second = max((p for k, p in enumerate(posterior) if k != best), default=0.0)
-    right = field_accuracy(book.pool, leaf.field)
+    right = max(view.right, PROMISING)
     wrong = (1.0 - right) / max(1, len(options) - 1)
     return Judged(
         value=options[best],
@@ -60,17 +59,14 @@ def _closed(leaf: Leaf, book: Book) -> Judged:
     )
 
 
-def closed_logs(leaf: Leaf, book: Book) -> tuple[list[float], list[float], dict[str, list[float]]]:
-    """Unnormalised log posterior, log prior and each worker's log column."""
-    place = {option: k for k, option in enumerate(leaf.options)}
-    prior = log_prior(book.pool, leaf.field, leaf.options)
+def closed_logs(leaf: Leaf, book: Book) -> tuple[list[float], View, dict[str, list[float]]]:
+    """Unnormalised log posterior, what it was read from, and each worker's log column."""
+    view = View(book.pool, leaf.field, leaf.options)
     columns = {
-        worker: log_column(
-            book, worker, leaf.field, leaf.options, place[vote], accuracy(book, worker, leaf.field)
-        )
+        worker: view.log_column(book.workers.get(worker, EMPTY), leaf.field, view.place[vote])
         for worker, vote in leaf.votes.items()
     }
-    return summed(prior, columns), prior, columns
+    return summed(view.prior, columns), view, columns
 
 
 def hoped(first: float, second: float, right: float, wrong: float, more: int) -> float:
@@ -92,7 +88,7 @@ def hoped(first: float, second: float, right: float, wrong: float, more: int) ->
 def _open(leaf: Leaf, book: Book, likeness: float) -> Judged:
     right = {worker: accuracy(book, worker, leaf.field) for worker in leaf.votes}
     found = opened.consensus(leaf.kind, leaf.votes, right, likeness)
-    usual = field_accuracy(book.pool, leaf.field)
+    usual = max(field_accuracy(book.pool, leaf.field), PROMISING)
     chance = (1.0 - usual) * opened.COINCIDENCE
     return Judged(
         value=found.value,

@@ -16,7 +16,7 @@ from core.verification.consensus.assemble import Results, at, built, standing, w
 from core.verification.consensus.decide import decide, net_value
 from core.verification.consensus.fields import judged
 from core.verification.consensus.leaves import GIVEN, IN, Leaf, decisive, leaves, tree
-from core.verification.consensus.model import Agreement, Answer, Book, ConsensusPolicy, Decision, FieldResult
+from core.verification.consensus.model import Answer, Book, ConsensusPolicy, Decision, FieldResult, Kind
 from core.verification.consensus.plan import FieldKind, plan
 
 OPTIONS_KEPT = 8
@@ -43,18 +43,15 @@ def judge(
     confidence = math.prod(one.confidence for one in critical)
     output = built(node, results)
     source = "fields"
-    agreements = compared(ordered, output, policy, shape)
     if output is assemble.MISSING or (valid is not None and not valid(output)):
-        of_one = _of_one_worker(ordered, agreements, node, results, valid)
-        if of_one is None:
-            source = "none"
-        else:
-            output, source = of_one.output, "worker"
-            agreements = compared(ordered, output, policy, shape)
+        one = whole(ordered, output, node, results, shape, policy, valid or (lambda _: True))
+        output, source = (one.output, "worker") if one else (None, "none")
     value = net_value(critical, len(answers), policy)
     kind, reason = decide(len(answers), confidence, value, policy, book.certificate, whole=source != "none")
     certificate = book.certificate if policy.rho is not None else None
     vouched = certificate is not None and confidence >= certificate.threshold
+    # Nobody is told anything, or paid, before the end.
+    agreements = () if kind is Kind.ANOTHER else compared(ordered, output, policy, shape)
     return Decision(
         kind=kind,
         reason=reason,
@@ -78,17 +75,6 @@ def _check(answers: Sequence[Answer]) -> None:
         raise ValueError(f"two answers of worker {twice!r}; judge one answer per worker")
     if "" in workers:
         raise ValueError("an answer without a worker")
-
-
-def _of_one_worker(
-    answers: Sequence[Answer],
-    agreements: Sequence[Agreement],
-    node: assemble.Node,
-    results: Results,
-    valid: Callable[[Any], bool] | None,
-) -> Answer | None:
-    agreed = {one.worker for one in agreements if one.agreed}
-    return whole(answers, agreed.__contains__, node, results, valid or (lambda _: True))
 
 
 def _result(leaf: Leaf, results: Results, critical: bool) -> FieldResult:

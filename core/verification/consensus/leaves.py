@@ -151,9 +151,9 @@ def _closed(field: Field, pointer: str, place: str, votes: Mapping[str, Any], cr
 
 def _kind(field: Field, votes: Mapping[str, Any]) -> FieldKind:
     """As the schema says, where the values are so; else what the values have in common."""
-    values = list(votes.values())
     if field.kind is FieldKind.CLOSED:
         return FieldKind.CLOSED
+    values = list(votes.values())
     if all(isinstance(value, bool) for value in values):
         return FieldKind.CLOSED
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):

@@ -59,7 +59,7 @@ class ConsensusPolicy(msgspec.Struct, frozen=True, kw_only=True):
     )
     certainty: float = 0.95  # how sure a certificate is
     release: float = 0.95  # raw confidence at which an answer is released when `rho` is None
-    least: int = 1  # answers before anything is decided
+    least: int = 2  # answers before anything is decided
     most: int = 5  # answers at most; then QA
     loss: float = 50.0
     price: float = 1.0
@@ -106,7 +106,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None  # calibrated upper bound of error at this confidence; None: uncertified
     audits: int  # audited tasks behind the bound
     fields: tuple[FieldResult, ...]
-    agreements: tuple[Agreement, ...]  # sorted by worker
+    agreements: tuple[Agreement, ...]  # sorted by worker; empty while another is asked
     value: float  # of one more answer, in units of `loss`: > price means that it is worth it
     source: str = "fields"  # "fields": put together field by field; "worker": one worker's whole answer
 

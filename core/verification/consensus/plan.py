@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from json.encoder import encode_basestring
 from typing import Any, cast
 
 import msgspec
@@ -58,18 +59,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def canonical(value: Any) -> str:
     """A JSON value as one text: equal values, equal texts. Keys sorted; a float that is whole is an integer."""
+    if isinstance(value, str):  # the most common by far
+        return encode_basestring(value)
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else "true" if value else "false"
     return json.dumps(_whole(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def plan(schema: Mapping[str, Any] | None) -> Plan:
     """None or {} means any object. The schema has passed the profile of `core.forms`; keywords that are not read
     here are ignored."""
-    return _plan(json.dumps(schema or {}, ensure_ascii=False, separators=(",", ":")))
+    return _plan(msgspec.json.encode(schema or {}))
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(text: str) -> Plan:
-    schema = json.loads(text)
+def _plan(text: bytes) -> Plan:
+    schema = msgspec.json.decode(text)
     root = _field(schema, schema, required=True, depth=0)
     return Plan(root=root, marked=_marked(root))
 

@@ -13,63 +13,90 @@ from core.verification.consensus.counts import BAD, EMPTY, FIELD_BAD, FIELD_GOOD
 from core.verification.consensus.model import Book, Counts
 
 SHRINK = 6.0  # pseudo-answers that pull a worker's accuracy to the pool's
-ROW = 6.0  # pseudo-answers that pull a confusion row to the worker's accuracy
+ROW = 1.5  # pseudo-answers per option that pull a confusion row to what the worker's accuracy says
 POOL_GOOD, POOL_BAD = 7.5, 2.5  # what is believed of a pool of which nothing is known: 3 in 4
 CELL = 1.0  # pseudo-count of each cell of the pool's confusion
 OPTION = 1.0  # pseudo-count of each option's prior
+CLASS_SHRINK = 10.0  # pseudo-tasks that pull an option's difficulty to the field's
+CLASS_SHARE = 0.5  # how much of the pool's trouble with an option is expected of each worker
 FLOOR = 1e-12
 
 
 def pool_accuracy(pool: Counts) -> float:
     """How often anybody of this task type is right, over all fields."""
-    good, bad = POOL_GOOD + pool.get(GOOD, 0.0), POOL_BAD + pool.get(BAD, 0.0)
-    return _inside(good / (good + bad))
+    good, bad = POOL_GOOD + max(0.0, pool.get(GOOD, 0.0)), POOL_BAD + max(0.0, pool.get(BAD, 0.0))
+    return good / (good + bad)
 
 
-def field_accuracy(pool: Counts, field: str) -> float:
+class View:
+    """What the book says of one closed field, read once for all answers. `right` is the pool's accuracy in it; `prior`
+    log P(option); `off[k]` the pool's mistakes where option k is true, `hard[k]` how much harder (log odds) k is."""
+
+    __slots__ = ("hard", "mean", "off", "options", "place", "pool", "prior", "right", "row")
+
+    def __init__(self, pool: Counts, field: str, options: Sequence[str]) -> None:
+        self.pool, self.options = pool, options
+        self.place = {option: k for k, option in enumerate(options)}
+        self.mean = pool_accuracy(pool)
+        self.right = field_accuracy(pool, field, self.mean)
+        self.prior = _log_prior(pool, field, options)
+        self.row = ROW * len(options)
+        self.off: list[list[float]] = []
+        self.hard: list[float] = []
+        usual = logit(self.right)
+        for k, truth in enumerate(options):
+            seen = [max(0.0, pool.get((field, truth, one), 0.0)) for one in options]
+            right = (seen[k] + CLASS_SHRINK * self.right) / (math.fsum(seen) + CLASS_SHRINK)
+            self.hard.append(CLASS_SHARE * (logit(right) - usual))
+            cells = [0.0 if one == k else count + CELL for one, count in enumerate(seen)]
+            total = math.fsum(cells)
+            self.off.append([cell / total for cell in cells] if total else cells)
+
+    def log_column(self, counts: Counts, field: str, answer: int) -> list[float]:
+        """log P(a worker with these counts answers options[answer] | truth = k), for each k: the posterior mean of a
+        Dirichlet row, pulled to the worker's accuracy (moved by the option's difficulty) and the pool's mistakes."""
+        own = self.accuracy(counts)
+        column: list[float] = []
+        for k, truth in enumerate(self.options):
+            right = sigmoid(own + self.hard[k])
+            base = right if k == answer else (1.0 - right) * self.off[k][answer]
+            if counts:
+                row = [max(0.0, counts.get((field, truth, one), 0.0)) for one in self.options]
+                base = (row[answer] + self.row * base) / (sum(row) + self.row)
+            column.append(math.log(max(base, FLOOR)))
+        return column
+
+    def accuracy(self, counts: Counts) -> float:
+        """Log odds that a worker with these counts is right in this field."""
+        return logit(_own(counts, self.mean)) + logit(self.right) - logit(self.mean)
+
+
+def field_accuracy(pool: Counts, field: str, mean: float | None = None) -> float:
     """The pool's in one field, shrunk to its accuracy over all fields."""
-    mean = pool_accuracy(pool)
-    good, bad = pool.get((field, FIELD_GOOD, ""), 0.0), pool.get((field, FIELD_BAD, ""), 0.0)
-    return _inside((good + SHRINK * mean) / (good + bad + SHRINK))
+    mean = pool_accuracy(pool) if mean is None else mean
+    good = max(0.0, pool.get((field, FIELD_GOOD, ""), 0.0))
+    bad = max(0.0, pool.get((field, FIELD_BAD, ""), 0.0))
+    return (good + SHRINK * mean) / (good + bad + SHRINK)
 
 
 def accuracy(book: Book, worker: str, field: str = "") -> float:
     """Mean of the worker's Beta, shrunk to the pool; moved by the field's difficulty (in log odds) where one is named."""
-    mean, counts = pool_accuracy(book.pool), book.workers.get(worker, EMPTY)
-    good, bad = max(0.0, counts.get(GOOD, 0.0)), max(0.0, counts.get(BAD, 0.0))
-    own = _inside((good + SHRINK * mean) / (good + bad + SHRINK))
+    mean = pool_accuracy(book.pool)
+    own = _own(book.workers.get(worker, EMPTY), mean)
     if not field:
         return own
-    return _inside(sigmoid(logit(own) + logit(field_accuracy(book.pool, field)) - logit(mean)))
+    return sigmoid(logit(own) + logit(field_accuracy(book.pool, field, mean)) - logit(mean))
 
 
-def log_prior(pool: Counts, field: str, options: Sequence[str]) -> list[float]:
+def _own(counts: Counts, mean: float) -> float:
+    good, bad = max(0.0, counts.get(GOOD, 0.0)), max(0.0, counts.get(BAD, 0.0))
+    return (good + SHRINK * mean) / (good + bad + SHRINK)
+
+
+def _log_prior(pool: Counts, field: str, options: Sequence[str]) -> list[float]:
     seen = [OPTION + max(0.0, pool.get((field, PRIOR, option), 0.0)) for option in options]
-    total = math.log(sum(seen))
+    total = math.log(math.fsum(seen))
     return [math.log(one) - total for one in seen]
-
-
-def log_column(
-    book: Book, worker: str, field: str, options: Sequence[str], answer: int, right: float
-) -> list[float]:
-    """log P(the worker answers options[answer] | truth = k), for each k. `right` is the worker's accuracy in the field."""
-    pool, counts = book.pool, book.workers.get(worker, EMPTY)
-    column: list[float] = []
-    for k, truth in enumerate(options):
-        if k == answer:
-            base = right
-        else:
-            off = [
-                CELL + max(0.0, pool.get((field, truth, one), 0.0))
-                for l_, one in enumerate(options)
-                if l_ != k
-            ]
-            base = (1.0 - right) * off[answer - (answer > k)] / sum(off)
-        if counts:
-            row = [max(0.0, counts.get((field, truth, one), 0.0)) for one in options]
-            base = (row[answer] + ROW * base) / (sum(row) + ROW)
-        column.append(math.log(max(base, FLOOR)))
-    return column
 
 
 def summed(prior: Sequence[float], columns: Mapping[str, Sequence[float]]) -> list[float]:
@@ -89,20 +116,17 @@ def entropy(probabilities: Sequence[float]) -> float:
     return -math.fsum(p * math.log(p) for p in probabilities if p > 0.0)
 
 
-def information(cavity: Sequence[float], prior: Sequence[float]) -> float:
-    """How much of the prior's uncertainty the *other* answers have removed, 0..1: the weight with which this answer
-    may teach us about its worker."""
-    before = entropy(prior)
-    return max(0.0, 1.0 - entropy(cavity) / before) if before > 0.0 else 0.0
+def information(cavity: Sequence[float]) -> float:
+    """How much of all that is to be known the *other* answers (and the prior) tell, 0..1: the weight with which an
+    answer may teach us about its worker."""
+    return max(0.0, 1.0 - entropy(cavity) / math.log(len(cavity))) if len(cavity) > 1 else 0.0
 
 
 def logit(p: float) -> float:
+    """Of a probability kept inside of [1e-6, 1 - 1e-6], so that nothing is infinite."""
+    p = min(1.0 - 1e-6, max(1e-6, p))
     return math.log(p) - math.log1p(-p)
 
 
 def sigmoid(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x)) if x >= 0.0 else math.exp(x) / (1.0 + math.exp(x))
-
-
-def _inside(p: float) -> float:
-    return min(1.0 - 1e-6, max(1e-6, p))
