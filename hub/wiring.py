@@ -36,7 +36,7 @@ from core.payouts.queries import known_hash
 from core.payouts.rail import Rail, Target
 from core.payouts.target import Dollars
 from core.repairs.actions import Kind, mended, needed
-from core.routing.model import Policy
+from core.routing.model import InForce, Policy
 from hub import config_files, rate_rules
 from hub.connector_book import LOOK_SECONDS, ConnectorBook
 from hub.embedded import valkey
@@ -81,7 +81,7 @@ async def wire(
     values = os.environ if environ is None else environ
     types, plans = config_files.task_types(directory), config_files.plans(directory)
     book = ConnectorBook(directory, lambda: _connectors(directory, values))
-    policy = config_files.policy(directory)
+    policy = in_force(config_files.policy(directory), plans)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = _rails(settings)
     rail_orders, top_ups = orders(settings, plans), _top_ups(settings, rails)
@@ -134,6 +134,12 @@ async def wire(
         threads.close()
         await vendor_http.close()
         await database.close()
+
+
+def in_force(policy: Policy, plans: Plans) -> InForce:
+    """With what the file of the plans says about routing."""
+    values = {name: getattr(policy, name) for name in Policy.__struct_fields__}
+    return InForce(**values, expert_plans=plans.of_experts)
 
 
 def _means(services: Services, rail_orders: Orders) -> Means:

@@ -90,9 +90,9 @@ async def a_task(tx: Transaction, organisation_id: str, *, age: float = 0, **val
     sla_seconds = values.pop("sla_seconds", 600)
     funded = values.pop("funded", True)
     task = Task(
-        id=ids.uuid7(),
         organisation_id=organisation_id,
         **{
+            "id": ids.uuid7(),
             "environment": str(Environment.TEST),
             "idempotency_key": ids.new("key"),
             "request_digest": "digest",

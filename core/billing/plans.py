@@ -64,6 +64,11 @@ class Plans:
     def names(self) -> list[str]:
         return list(self._by_name)
 
+    @property
+    def of_experts(self) -> frozenset[str]:
+        """The plans whose tasks go to the pool of experts alone."""
+        return frozenset(name for name, plan in self._by_name.items() if plan.expert_pool)
+
     def get(self, name: str) -> Plan:
         """Raises Misconfigured when an organisation is on a plan that the file no longer has."""
         try:

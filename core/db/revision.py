@@ -3,6 +3,8 @@ that only asks 12 MB; `core/db/migrate.py` is what changes schemas. Called by `/
 
 from __future__ import annotations
 
+import functools
+import re
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect
@@ -14,10 +16,23 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _TABLE = "alembic_version"  # Alembic's own: one row for each head
 
 
+_REVISION = re.compile(r'^(down_)?revision = "(\w+)"', re.MULTILINE)
+
+
+@functools.cache
 def newest() -> str:
-    """The id of the last migration. A file's name begins with its id, ids sort by date, and they form one line."""
-    last = max(path.stem for path in (MIGRATIONS / "versions").glob("*.py"))
-    return "_".join(last.split("_")[:4])
+    """The id of the last migration: the one that no other follows. They form one line, whatever their files are called.
+    Raises RuntimeError when they do not."""
+    told = [
+        (down, name)
+        for path in (MIGRATIONS / "versions").glob("*.py")
+        for down, name in _REVISION.findall(path.read_text())
+    ]
+    followed = {name for down, name in told if down}
+    last = [name for down, name in told if not down and name not in followed]
+    if len(last) != 1:
+        raise RuntimeError(f"the migrations end in {sorted(last)}; they must be one line")
+    return last[0]
 
 
 async def at_head(database: Database) -> bool:

@@ -20,7 +20,7 @@ from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, NotFound
 from core.outbox.rows import Lease
 from core.routing import late
-from core.routing.assignments import leave, living, task_for_update, task_to_offer
+from core.routing.assignments import OFFER_EXPIRED, leave, living, task_for_update, task_to_offer
 from core.routing.at_once import offer_at_once
 from core.routing.deadlines import late_alone
 from core.routing.model import LateAnswers, Policy
@@ -33,7 +33,7 @@ from core.tasks.changes import change
 from core.tasks.states import ENDED, TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
-from core.workers.actions import announce_free
+from core.workers.actions import announce_free, cool_off
 
 
 async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy) -> Assignment | None:
@@ -57,15 +57,21 @@ async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy)
 
 
 async def offer_posted(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> None:
-    """Topic `task.posted`: `offer`, in three statements where that is possible."""
+    """Topic `task.posted`: `offer`, in two statements where that is possible."""
     if work.database.dialect == "postgresql" and await offer_at_once(work, lease, types, policy):
         return
     async with work.finishing(lease, "routing.offer") as tx:
         await offer(tx, lease.subject, types, policy)
 
 
-async def lapse_offer(tx: Transaction, assignment_id: str) -> None:
-    """Topic `assignment.lapse`: an offer that nobody answered goes to somebody else."""
+async def lapse(tx: Transaction, lease: Lease, policy: Policy) -> None:
+    """`lapse_offer` of the assignment that the job names."""
+    await lapse_offer(tx, lease.subject, policy)
+
+
+async def lapse_offer(tx: Transaction, assignment_id: str, policy: Policy | None = None) -> None:
+    """Topic `assignment.lapse`: an offer that nobody answered goes to somebody else, and who did not answer gets none for
+    the policy's `cool_off_seconds`."""
     task, assignment = await _locked(tx, assignment_id)
     if assignment.state != AssignmentState.OFFERED:
         return
@@ -73,7 +79,9 @@ async def lapse_offer(tx: Transaction, assignment_id: str) -> None:
     if left > 0:
         tx.emit("assignment.lapse", assignment_id, delay=left / 1000)
         return
-    await leave(tx, assignment, AssignmentState.LAPSED, reason="offer_expired")
+    await leave(tx, assignment, AssignmentState.LAPSED, reason=OFFER_EXPIRED)
+    if policy is not None and policy.cool_off_seconds:
+        await cool_off(tx, assignment.worker_id, policy.cool_off_seconds)
     await settle(tx, task)
 
 
@@ -170,7 +178,7 @@ async def offer_waiting(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
     """Topic `worker.free`: offer the waiting tasks that somebody can take now, earliest deadline first, each in a
     transaction of its own. Gives how many were offered; what is left over gets a job of its own."""
     async with work.read() as session:
-        task_ids = await to_offer(session, lease.subject, types, policy)
+        task_ids = await to_offer(session, work.database, lease.subject, types, policy)
     offered = 0
     for task_id in task_ids[: policy.waiting_batch]:
         async with work.fenced(lease, "routing.offer") as tx:

@@ -4,7 +4,7 @@ all that happens to one task in an order, on both databases. Locks are taken tas
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
@@ -19,6 +19,8 @@ from core.routing.tables import Assignment
 from core.tasks.tables import Task
 from core.workers.actions import announce_free
 from core.workers.tables import Worker
+
+OFFER_EXPIRED = "offer_expired"  # the reason of an offer that nobody answered
 
 
 async def task_for_update(tx: Transaction, task_id: str) -> Task:
@@ -44,16 +46,32 @@ async def claim(tx: Transaction, assignment: Assignment) -> bool:
     return await statements.claim(tx, assignment)
 
 
+async def claim_first(
+    tx: Transaction, assignment: Assignment, scored: Sequence[tuple[str, float]]
+) -> str | None:
+    """Give the assignment to the first of several workers (id and score, best first) who is free still, whichever the
+    assignment names; who it was. On PostgreSQL one statement, which passes over whoever is held by another transaction;
+    only if nobody is left it waits for each of them in turn. None: nobody, or the slot is taken."""
+    return await statements.claim_first(tx, assignment, scored)
+
+
 async def leave(tx: Transaction, assignment: Assignment, to: AssignmentState, **values: Any) -> None:
     """Move the assignment on, with `values`; who stops holding capacity gets it back. Raises Conflict (see `move`)."""
-    held, now = assignment.state in HOLDS_CAPACITY, await tx.now_ms()
+    before, now = assignment.state, await tx.now_ms()
     if to not in LIVE:
         values["ended_at"] = clock.from_ms(now)
-    if held:
+    if before in HOLDS_CAPACITY:
         times.ended(tx, await tx.session.get_one(Task, assignment.task_id), assignment, to, now)
     await move(tx, assignment, to, table=TRANSITIONS, **values)
-    if held and to not in HOLDS_CAPACITY:
-        await _free_one(tx, assignment.worker_id)
+    if before in HOLDS_CAPACITY and to not in HOLDS_CAPACITY:
+        missed = to is AssignmentState.DECLINED or values.get("reason") == OFFER_EXPIRED
+        await _free_one(
+            tx,
+            assignment.worker_id,
+            offers_taken=int(before == AssignmentState.ACCEPTED),
+            offers_missed=int(missed),
+            answers=int(to is AssignmentState.SUBMITTED),
+        )
 
 
 async def end_all(
@@ -83,11 +101,13 @@ async def living(tx: Transaction, task_id: str) -> list[Assignment]:
     return list(await tx.session.scalars(statement))
 
 
-async def _free_one(tx: Transaction, worker_id: str) -> None:
+async def _free_one(tx: Transaction, worker_id: str, **counts: int) -> None:
+    """One hand free again, and what it says of them (columns of `Worker`)."""
+    counted = {name: getattr(Worker, name) + count for name, count in counts.items() if count}
     statement = (
         update(Worker)
         .where(Worker.id == worker_id)
-        .values(load=Worker.load - 1, idle_since=clock.from_ms(await tx.now_ms()))
+        .values(load=Worker.load - 1, idle_since=clock.from_ms(await tx.now_ms()), **counted)
         .returning(Worker.environment)
         .execution_options(synchronize_session=False)
     )

@@ -1,35 +1,78 @@
-"""The common offer on PostgreSQL in three statements: two that read, one that writes all of it or nothing. Called by
+"""The common offer on PostgreSQL in two statements: one that reads, one that writes all of it or nothing. Called by
 `actions.offer_posted`, which goes the long way (a transaction under the task's lock) whenever this one gives up.
 
 Nothing is locked while it reads. The write names the version of the task that was read: whatever happens to a task, its
-people included, while it is `posted` or on the way there gives it another version. A lost race for the task or for the
-worker leaves a NULL in the assignment, which the table refuses, and with it the whole statement."""
+people included, while it is `posted` or on the way there gives it another version. It takes the first of the candidates
+who, in the database and now, still may have the task and whom nobody else holds. A lost race leaves a NULL in the
+assignment, which the table refuses, and with it the whole statement.
+
+With a directory (`core/routing/directory`) the candidates come out of memory; without one a scan is a third statement."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
 from core import clock, ids
 from core.db.base import to_json
-from core.db.engine import NOW_MS
+from core.db.engine import NOW_MS, Database
 from core.db.hot import outbox_sql
 from core.db.hot_callbacks import LISTENED
-from core.db.quick import Refused
+from core.db.quick import Quick, Refused
 from core.db.unit_of_work import UnitOfWork
 from core.outbox.rows import Lease, NewJob
-from core.routing.candidates import able_of, asked_of
-from core.routing.model import Policy
-from core.routing.offering import best_of, lapse_job, offered, timer_jobs
-from core.routing.statements import ASSIGNMENT, TASK, TURNS, assignment_row, free_of, task_of
+from core.routing import decisions
+from core.routing.candidates import Asked, Asker, asked_of
+from core.routing.directory.registry import follower_of
+from core.routing.eligible import may_take
+from core.routing.model import Policy, Question
+from core.routing.offering import again_job, lapse_job, offered, time_left, timer_jobs
+from core.routing.people import candidate_of, free_of
+from core.routing.score import Score, ranked
+from core.routing.shortlist import Shortlist, explained, named
+from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASK, assignment_row, task_of
 from core.routing.states import AssignmentKind
 from core.routing.tables import Assignment
 from core.tasks.changes import snapshot_as
 from core.tasks.model import EventType
 from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
-from core.tasks.types import TaskTypes
+from core.tasks.types import TaskType, TaskTypes
 
+_turns = msgspec.json.Decoder(list[tuple[str, str | None, str | None, int, str]])
+_NOW = NOW_MS["postgresql"]
 _LOOK = f"""
-    SELECT {NOW_MS["postgresql"]}, {LISTENED.format(organisation="t.organisation_id", environment="t.environment")},
-           {", ".join(f"t.{name}" for name in TASK)} FROM tasks t WHERE t.id = $1"""  # noqa: S608 - text of ours
+    SELECT {_NOW}, {LISTENED.format(organisation="t.organisation_id", environment="t.environment")}, o.plan, {ALLOW_LISTED},
+           (SELECT json_agg(json_build_array(a.worker_id, w.payout_address, w.cluster_id, a.slot, a.state))::text
+            FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id),
+           {", ".join(f"t.{name}" for name in TASK)}
+    FROM tasks t JOIN organisations o ON o.id = t.organisation_id WHERE t.id = $1"""  # noqa: S608 - text of ours
+# Whether the worker `w` may still have the task: what a directory believed a moment ago, asked of the database.
+_STILL = """
+    w.load < w.capacity AND w.available AND w.environment = $27 AND w.tier >= $28::int AND w.price_floor_msat <= $29::bigint
+    AND (w.cool_off_until IS NULL OR w.cool_off_until <= $5::bigint)
+    AND NOT EXISTS (SELECT 1 FROM people p WHERE p.id = w.id AND p.blocked_at IS NOT NULL)
+    AND (SELECT count(*) FROM worker_skills s WHERE s.worker_id = w.id AND s.skill = ANY($30::text[])) = cardinality($30::text[])
+    AND (w.payout_address IS NULL OR w.payout_address <> ALL($31::text[]))
+    AND (w.cluster_id IS NULL OR w.cluster_id <> ALL($32::text[]))
+    AND ($33::text IS NULL OR w.languages LIKE '%"' || $33::text || '"%')
+    AND ($34::int IS NULL OR w.expert OR w.tier >= $34::int)
+    AND coalesce((SELECT l.kind FROM organisation_workers l WHERE l.organisation_id = $35 AND l.worker_id = w.id),
+                 CASE WHEN $36::boolean THEN 'block' ELSE 'allow' END) = 'allow'"""
+_JOBS = f"""
+    INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
+    SELECT j.id, 'default', j.topic, j.subject, j.body, j.key, {_NOW} + j.delay, {_NOW}, 'pending', 0, 0
+    FROM {{}} CROSS JOIN unnest({{}}) AS j (id, topic, subject, body, key, delay)
+    ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - text of ours
+
+
+def _arrays(first: int) -> str:
+    kinds = ("text", "text", "text", "text", "text", "bigint")
+    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, first))
+
+
 # fmt: off
 _MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $5::bigint, version = tasks.version + 1"  # arch: state-by-move -- from `posted` alone, named with the version in the WHERE below
 # fmt: on
@@ -38,71 +81,187 @@ _WRITE = f"""
     held AS (
         {_MOVE} FROM done WHERE tasks.id = $3 AND tasks.status = 'posted' AND tasks.version = $4::int AND tasks.funded
         RETURNING tasks.id),
-    taken AS (
-        UPDATE workers SET load = load + 1 FROM held
-        WHERE workers.id = $8 AND workers.load < workers.capacity AND workers.available RETURNING workers.id),
+    pick AS (
+        SELECT w.id, c.score FROM held, unnest($8::text[], $12::float8[]) WITH ORDINALITY AS c (worker, score, n)
+        JOIN workers w ON w.id = c.worker WHERE {_STILL}
+        ORDER BY c.n LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED),
+    taken AS (UPDATE workers SET load = workers.load + 1 FROM pick WHERE workers.id = pick.id
+              RETURNING workers.id, pick.score),
     given AS (
         INSERT INTO assignments ({ASSIGNMENT})
-        SELECT $6, CASE WHEN held.id = $7 THEN held.id END, taken.id, $9::int, $10, $11, $12::float8, $13::bigint,
+        SELECT $6, CASE WHEN held.id = $7 THEN held.id END, taken.id, $9::int, $10, $11, coalesce(taken.score, 0), $13::bigint,
                $14::bigint, $15::bigint
         FROM done LEFT JOIN held ON true LEFT JOIN taken ON true),
     told AS (
         INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at)
         SELECT $16, held.id, $4::int + 1, $17, 'hub', $18, $5::bigint FROM held),
-    jobs AS (
-        INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
-        SELECT j.id, 'default', j.topic, j.subject, j.body, j.key, {NOW_MS["postgresql"]} + j.delay,
-               {NOW_MS["postgresql"]}, 'pending', 0, 0
-        FROM held CROSS JOIN unnest($19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::bigint[])
-            AS j (id, topic, subject, body, key, delay)
-        ON CONFLICT (key) DO NOTHING)
-    SELECT id FROM held"""  # noqa: S608 - text of ours
+    jobs AS ({_JOBS.format("held", _arrays(19))}),
+    noted AS (
+        INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
+        SELECT $25, held.id, $6, $10, $9::int, 1, $5::bigint, $26 FROM held)
+    SELECT taken.id FROM held JOIN taken ON true"""  # noqa: S608 - text of ours
+_NOBODY = f"""
+    WITH done AS ({outbox_sql("postgresql").done}),
+    jobs AS ({_JOBS.format("done", _arrays(3))}),
+    noted AS (
+        INSERT INTO routing_decisions (id, task_id, kind, slot, times, decided_at, body)
+        SELECT $9, $10, $11, $12::int, 1, $13::bigint, $14 FROM done
+        ON CONFLICT (id) DO UPDATE SET times = routing_decisions.times + 1, decided_at = excluded.decided_at,
+            body = excluded.body)
+    SELECT 1 FROM done"""  # noqa: S608 - text of ours
 
 
 async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> bool:
-    """True when the task is offered and the job done. False: nothing was written. Raises Unavailable."""
+    """True when the task is offered, or nobody can take it and that is noted, and the job done. False: nothing was
+    written. Raises Unavailable."""
     async with work.quick("routing.offer") as quick:
         rows = await quick.read(_LOOK, lease.subject)
         if not rows:
             return False
-        now, listened, *columns = rows[0]
+        now, listened, plan, allow_listed, turns, *columns = rows[0]
         task = task_of(columns)
         kind = types.of(task.task_type)
         if task.status != TaskStatus.POSTED or not task.funded or now >= clock.to_ms(task.hard_stop_at):
             return False
-        asked = asked_of(task, kind, policy, await quick.read(TURNS["postgresql"], [task.id]))
-        sql, parameters = free_of(asked.question, policy.candidates, "postgresql")
-        candidates = able_of(asked.question, await quick.read(sql, *parameters), now)
-        best = next(iter(best_of(asked.question, task, kind, candidates, now, policy)), None)
-        if best is None:
+        asked = asked_of(task, kind, policy, _turns.decode(turns) if turns else [], Asker(plan, allow_listed))
+        seconds_left = time_left(task, kind, now)
+        found = await _shortlist(work.database, quick, asked.question, now, seconds_left, policy)
+        if found is None:
             return False
-        assignment = offered(task, kind, best, asked.free_slot, now, AssignmentKind.PRIMARY)
-        event = ids.new("evt")
-        jobs = [*timer_jobs(task, kind, now), lapse_job(assignment, now)]
-        if listened or task.callback_url:
-            jobs.append(NewJob.make("task.event", event, body=None, delay=0, queue="default", key=None))
-        try:
-            written = await quick.write(_WRITE, *_parameters(lease, task, assignment, event, jobs, now))
-        except Refused:
-            return False
-        if written:
-            quick.jobs = [job for job in jobs if job.delay_ms == 0]
-        return bool(written)
+        scores = ranked(
+            asked.question,
+            found.candidates,
+            seconds_left,
+            policy.weights,
+            max(policy.claims, decisions.SHOWN),
+        )
+        decision = decisions.decided(asked.question, found, scores, seconds_left, policy)
+        if not scores:
+            return await _nobody(quick, lease, task, kind, policy, decision, now, asked.free_slot)
+        told = listened or task.callback_url is not None
+        return await _offer(
+            work.database, quick, lease, task, kind, policy, asked, scores, decision, now, told
+        )
+
+
+async def _shortlist(
+    database: Database, quick: Quick, question: Question, now: int, seconds_left: float, policy: Policy
+) -> Shortlist | None:
+    """From memory: the write asks the database again. None: the scan found nobody, and the long way tells why."""
+    follower = follower_of(database)
+    if follower is not None:
+        found = named(follower, question, now, seconds_left, policy)
+        if not found.candidates:
+            await follower.catch_up()
+            found = named(follower, question, now, seconds_left, policy)
+        return found
+    sql, parameters = free_of(question, now, policy.candidates, "postgresql")
+    read = [candidate_of(row, now) for row in await quick.read(sql, *parameters)]
+    candidates = [worker for worker in read if may_take(question, worker)]
+    return explained(question, read, candidates) if candidates else None
+
+
+async def _offer(
+    database: Database,
+    quick: Quick,
+    lease: Lease,
+    task: Task,
+    kind: TaskType,
+    policy: Policy,
+    asked: Asked,
+    scores: Sequence[Score],
+    decision: decisions.Decision,
+    now: int,
+    told: bool,
+) -> bool:
+    assignment = offered(task, kind, scores[0], asked.free_slot, now, AssignmentKind.PRIMARY)
+    event = ids.new("evt")
+    jobs = [*timer_jobs(task, kind, now), lapse_job(assignment, now)]
+    if told:
+        jobs.append(NewJob.make("task.event", event, body=None, delay=0, queue="default", key=None))
+    follower = follower_of(database)
+    tried = scores[: policy.claims]
+    note = decisions.row(decision, task.id, AssignmentKind.PRIMARY, assignment.slot, assignment.id, now)
+    parameters = (
+        *_parameters(lease, task, assignment, tried, event, jobs, now),
+        note[0],
+        note[-1],
+        *_question(asked.question),
+    )
+    asking = follower.asking(tried[0].worker_id) if follower else None
+    try:
+        written = await quick.write(_WRITE, *parameters)
+    except Refused:
+        return False
+    finally:
+        if asking is not None:
+            asking()
+    if not written:
+        return False
+    if follower is not None and follower.directory is not None:
+        follower.directory.took(written[0][0])
+    quick.jobs = [job for job in jobs if job.delay_ms == 0]
+    return True
+
+
+async def _nobody(
+    quick: Quick,
+    lease: Lease,
+    task: Task,
+    kind: TaskType,
+    policy: Policy,
+    decision: decisions.Decision,
+    now: int,
+    slot: int,
+) -> bool:
+    """What `actions.offer` does then: the timers, another try, and why."""
+    jobs = [*timer_jobs(task, kind, now), again_job("task.posted", task, now, policy)]
+    note = decisions.row(decision, task.id, AssignmentKind.PRIMARY, slot, None, now)
+    done = await quick.write(_NOBODY, lease.id, lease.token, *_columns(jobs), note[0], note[1], *note[3:])
+    return bool(done)
 
 
 def _parameters(
-    lease: Lease, task: Task, assignment: Assignment, event: str, jobs: list[NewJob], now: int
+    lease: Lease,
+    task: Task,
+    assignment: Assignment,
+    scores: Sequence[Score],
+    event: str,
+    jobs: list[NewJob],
+    now: int,
 ) -> tuple[object, ...]:
-    columns = [(j.id, j.topic, j.subject, to_json(j.body), j.key, j.delay_ms) for j in jobs]
+    row = list(assignment_row(assignment))
+    row[2], row[6] = [one.worker_id for one in scores], [one.total for one in scores]
     return (
         lease.id,
         lease.token,
         task.id,
         task.version,
         now,
-        *assignment_row(assignment),
+        *row,
         event,
         str(EventType.ASSIGNED),
         snapshot_as(task, TaskStatus.ASSIGNED, now),
-        *(list(column) for column in zip(*columns, strict=True)),
+        *_columns(jobs),
+    )
+
+
+def _columns(jobs: list[NewJob]) -> list[list[Any]]:
+    rows = [(j.id, j.topic, j.subject, to_json(j.body), j.key, j.delay_ms) for j in jobs]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _question(question: Question) -> tuple[object, ...]:
+    """$27 to $36 of `_WRITE`."""
+    return (
+        question.environment,
+        question.minimum_tier,
+        question.payout_msat,
+        sorted(question.skills),
+        sorted(question.addresses),
+        sorted(question.clusters),
+        question.language,
+        question.experts_from,
+        question.organisation_id,
+        question.allow_listed,
     )

@@ -4,23 +4,41 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
 from core.routing.backups import Backups
 from core.tasks.model import RiskTier
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+def _stakes() -> dict[RiskTier, float]:
+    return {RiskTier.LOW: 1.0, RiskTier.MEDIUM: 1.0, RiskTier.HIGH: 2.0, RiskTier.CRITICAL: 4.0}
+
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much each part of a score counts; see `core/routing/score.py` for the parts. `typical_seconds` is how long
-    one answer takes on average, the base of the chance to be in time."""
+    one answer takes on average and `spread` how much that varies (the sigma of its logarithm), for workers of whom
+    nothing is known. `takes` is the share of offers that are taken, believed until a worker's own are counted."""
 
     quality_in_time: float = 1.0
     price: float = 0.10
     idle: float = 0.03
     exploration: float = 0.02
+    stakes: dict[RiskTier, float] = msgspec.field(default_factory=_stakes)
+    second_try: Share = 0.8
+    takes: Share = 0.75
+    response_seconds: float = 15.0
     typical_seconds: float = 180.0
+    spread: Annotated[float, msgspec.Meta(gt=0)] = 0.8
     idle_full_seconds: float = 3600.0
+    newcomer_answers: Annotated[int, msgspec.Meta(ge=1)] = 10
+
+    def stake(self, risk: str) -> float:
+        """A risk that the file leaves out is worth as much as the dearest that it names."""
+        return self.stakes.get(RiskTier(risk), max(self.stakes.values(), default=1.0))
 
 
 def _minimum_tier() -> dict[RiskTier, int]:
@@ -44,35 +62,68 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`minimum_tier` is the trust a task of each risk asks for. A task that nobody can take is tried again after
-    `retry_seconds`; `candidates` are looked at for one task; `waiting_batch` waiting tasks are offered in one job."""
+    """`minimum_tier` is the trust a task of each risk asks for; `expert_tier` the one from which on a worker belongs to
+    the pool of experts. A task that nobody can take is tried again after `retry_seconds`; `candidates` are looked at
+    for one task, `claims` of them are tried in the database; `waiting_batch` waiting tasks are offered in one job.
+    After an offer that nobody answered a worker gets none for `cool_off_seconds`; `decisions_days` the reasons of
+    every choice are kept."""
 
     weights: Weights = Weights()
     sla: Sla = Sla()
     minimum_tier: dict[RiskTier, int] = msgspec.field(default_factory=_minimum_tier)
+    expert_tier: int = 3
     retry_seconds: int = 30
-    candidates: int = 200
+    candidates: Annotated[int, msgspec.Meta(ge=1)] = 64
+    claims: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
     waiting_batch: int = 20
+    cool_off_seconds: Annotated[int, msgspec.Meta(ge=0)] = 0
+    decisions_days: Annotated[int, msgspec.Meta(ge=1)] = 30
 
     def tier_for(self, risk: str) -> int:
         """A risk that the file leaves out asks for the highest trust that it names."""
         return self.minimum_tier.get(RiskTier(risk), max(self.minimum_tier.values(), default=0))
 
+    @property
+    def of_experts(self) -> frozenset[str]:
+        """The plans whose tasks go to the pool of experts alone. The file of the plans says it: see `InForce`."""
+        return frozenset()
+
+
+class InForce(Policy, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The policy together with what other files say about routing; made by `hub/wiring.py`."""
+
+    expert_plans: frozenset[str] = frozenset()
+
+    @property
+    def of_experts(self) -> frozenset[str]:
+        return self.expert_plans
+
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task asks of whoever takes it. `had` are the people who had it before, `addresses` where they are paid."""
+    """What a task asks of whoever takes it. `had` are the people who had it before, `addresses` where they are paid,
+    `clusters` the groups of accounts that they belong to. `experts_from` is the tier from which on, pool aside, somebody
+    counts as an expert; None: the task does not ask for experts. `allow_listed`: its organisation takes only people
+    whom it has named."""
 
     task_id: str
     environment: str
     skills: frozenset[str]
     minimum_tier: int
     payout_msat: int
+    risk: str = "medium"
+    organisation_id: str = ""
+    language: str | None = None
+    experts_from: int | None = None
+    allow_listed: bool = False
     had: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
+    clusters: frozenset[str] = frozenset()
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker as routing sees them. `idle_seconds` since something last ended in their hands."""
+    """A worker as routing sees them. `idle_seconds` since something last ended in their hands; `word` is what the task's
+    organisation says of them (`allow`, `block` or nothing); `usual_seconds` is the time within which nine of ten of
+    their answers come; the last three are counts."""
 
     worker_id: str
     environment: str
@@ -85,3 +136,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     load: int
     payout_address: str | None
     idle_seconds: float
+    languages: frozenset[str] = frozenset()
+    expert: bool = False
+    cluster_id: str | None = None
+    cooling: bool = False
+    word: str | None = None
+    usual_seconds: int | None = None
+    offers_taken: int = 0
+    offers_missed: int = 0
+    answers: int = 0

@@ -6,45 +6,68 @@ from __future__ import annotations
 from core import clock, ids
 from core.db.unit_of_work import Transaction
 from core.outbox.rows import NewJob
-from core.routing.assignments import claim
-from core.routing.candidates import able, questions
+from core.routing.assignments import claim_first
+from core.routing.candidates import questions
 from core.routing.deadlines import Deadlines, Held, backup_at, timers
-from core.routing.model import Candidate, Policy, Question
+from core.routing.decisions import decided, keep
+from core.routing.model import Policy
 from core.routing.score import Score, ranked
+from core.routing.shortlist import shortlist
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
 from core.tasks.types import TaskType
 
+_ROUNDS = 10  # of candidates who were all gone when they were asked
+
 
 async def offer_to_best(
-    tx: Transaction, task: Task, kind: TaskType, policy: Policy, *, role: AssignmentKind
+    tx: Transaction,
+    task: Task,
+    kind: TaskType,
+    policy: Policy,
+    *,
+    role: AssignmentKind,
+    slot: int | None = None,
 ) -> Assignment | None:
-    """The assignment, offered, in the lowest slot that is free; None when nobody can take it now. A candidate whom
-    another task took meanwhile is passed over."""
+    """The assignment, offered, in `slot`, or in the lowest one that is free; None when nobody can take it now. A candidate
+    whom another task took meanwhile is passed over. Never somebody who had the task in any slot, nor of their cluster.
+    Why is kept with it (`decisions.py`)."""
     now = await tx.now_ms()
     [asked] = await questions(tx.session, [(task, kind)], policy)
-    candidates = await able(tx.session, asked.question, now, policy)
-    for best in best_of(asked.question, task, kind, candidates, now, policy):
-        assignment = offered(task, kind, best, asked.free_slot, now, role)
-        if await claim(tx, assignment):
+    question, place = asked.question, asked.free_slot if slot is None else slot
+    seconds_left = time_left(task, kind, now)
+    for last in [False] * _ROUNDS + [True]:
+        found = await shortlist(tx.database, tx.session, question, now, seconds_left, policy)
+        scores = ranked(question, found.candidates, seconds_left, policy.weights)
+        decision = decided(question, found, scores, seconds_left, policy)
+        if last or not scores:
+            await keep(tx, decision, task.id, role, place, None)
+            return None
+        assignment = offered(task, kind, scores[0], place, now, role)
+        scored = [(one.worker_id, one.total) for one in scores[: policy.claims]]
+        taken = await claim_first(tx, assignment, scored)
+        if taken is not None:
+            assignment.worker_id, assignment.score = taken, dict(scored)[taken]
             tx.jobs.append(lapse_job(assignment, now))
+            await keep(tx, decision, task.id, role, place, assignment.id)
             return assignment
+        if place in asked.taken:
+            return None
     return None
 
 
 async def free_for(tx: Transaction, task: Task, kind: TaskType, policy: Policy) -> int:
-    """How many could take the task now; beyond `policy.candidates` nobody is counted."""
+    """How many could take the task now; of a scan nobody beyond `policy.candidates` is counted."""
+    now = await tx.now_ms()
     [asked] = await questions(tx.session, [(task, kind)], policy)
-    return len(await able(tx.session, asked.question, await tx.now_ms(), policy))
+    seconds_left = time_left(task, kind, now)
+    return (await shortlist(tx.database, tx.session, asked.question, now, seconds_left, policy)).able
 
 
-def best_of(
-    question: Question, task: Task, kind: TaskType, candidates: list[Candidate], now: int, policy: Policy
-) -> list[Score]:
-    """Best first, by what they can do in the time that is left."""
-    seconds_left = (deadlines(task, kind).due_ms(now) - now) / 1000
-    return ranked(question, candidates, seconds_left, policy.weights)
+def time_left(task: Task, kind: TaskType, now: int) -> float:
+    """Seconds that somebody who is offered the task now has for it."""
+    return (deadlines(task, kind).due_ms(now) - now) / 1000
 
 
 def offered(task: Task, kind: TaskType, best: Score, slot: int, now: int, role: AssignmentKind) -> Assignment:
@@ -91,9 +114,12 @@ def timer_jobs(task: Task, kind: TaskType, now: int) -> list[NewJob]:
 async def try_again(tx: Transaction, topic: str, task: Task, policy: Policy) -> None:
     """The same job again in a moment, because nobody could take the task. However many jobs find nobody at the same
     time, there is one such row for each span of `retry_seconds`: whoever runs in one span sets the next one's."""
-    span = policy.retry_seconds * 1000
-    key = f"task:{task.id}:{topic}:{await tx.now_ms() // span + 1}"
-    tx.emit(topic, task.id, delay=policy.retry_seconds, key=key)
+    tx.jobs.append(again_job(topic, task, await tx.now_ms(), policy))
+
+
+def again_job(topic: str, task: Task, now: int, policy: Policy) -> NewJob:
+    key = f"task:{task.id}:{topic}:{now // (policy.retry_seconds * 1000) + 1}"
+    return NewJob.make(topic, task.id, body=None, delay=policy.retry_seconds, queue="default", key=key)
 
 
 def backup_at_ms(task: Task) -> int:

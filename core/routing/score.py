@@ -1,63 +1,195 @@
 """How good it would be to give a task to a worker: expected utility, in parts that an operator can read. Pure and
-deterministic: the same task and workers give the same order, on every machine."""
+deterministic: the same task and workers give the same order, on every machine.
+
+    U = a (s q T(L - d) - price) + (1 - a) second + idle + exploration
+
+a  the chance that they take the offer: a Beta mean of their own offers, drawn to `takes` while there are few
+s  what the answer is worth: the stake of the task's risk times `quality_in_time`
+q  the chance that their answer is right: `reliability`, which is shrunk already where it is made (core/workers)
+T  the chance that it comes in the time that is left, less d, the time that people take to respond to an offer;
+   `in_time` of what is known of their speed
+price   what share of the payout this worker insists on. Everybody is paid the same for a task, so whoever works for
+        less takes the cheap tasks and leaves the others for the well-paid ones
+second  what a lost offer is still worth: the mean of s q T of the first candidates with a response less of time, times
+        `second_try`. Without it a worker who rarely answers looks as good as one who always does
+idle    up to one full bonus for who has waited longest, so that the work spreads
+exploration  a small draw by task and worker, larger for who has given few answers, so that newcomers are seen and
+        equals take turns
+
+From a simulation of 18,000 tasks (research on routing, 4.2): without `second` this lost to "the fastest"; with it, it won."""
 
 from __future__ import annotations
 
-import hashlib
 import math
+import zlib
 from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
 from core.routing.model import Candidate, Question, Weights
 
+_OFFERS_WEIGHT = 8.0  # offers as which the prior of `takes` counts
+_Z90 = 1.2815515655446004
+_ROOT_2 = math.sqrt(2)
+_SAMPLE = 8
+
+
+class Speed(msgspec.Struct, frozen=True, kw_only=True):
+    """ln(seconds to an answer) is normal with `mu` and `sigma`; `gone` is the chance that none ever comes."""
+
+    mu: float
+    sigma: float
+    gone: float = 0.0
+
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` is the sum of the parts (`price` is subtracted already)."""
+    """`total` is the sum of the parts (`price` is subtracted already); `quality`, `in_time` and `takes` are the chances
+    that they are made of, 0 to 1."""
 
     worker_id: str
     quality_in_time: float
     price: float
+    second_try: float
     idle: float
     exploration: float
+    quality: float
+    in_time: float
+    takes: float
 
     @property
     def total(self) -> float:
-        return self.quality_in_time + self.price + self.idle + self.exploration
+        return self.quality_in_time + self.price + self.second_try + self.idle + self.exploration
 
 
-def score(question: Question, worker: Candidate, seconds_left: float, weights: Weights) -> Score:
-    """- quality in time: the chance of a right answer × the chance that it comes within `seconds_left`
-    - price: what share of the payout this worker insists on. Everybody is paid the same for a task, so whoever works
-      for less takes the cheap tasks and leaves the others for the well-paid ones
-    - idle: up to one full bonus for who has waited longest, so that the work spreads
-    - exploration: a small draw by task and worker, so that equals take turns and newcomers are seen"""
-    return Score(
-        worker_id=worker.worker_id,
-        quality_in_time=weights.quality_in_time * worker.reliability * in_time(worker, seconds_left, weights),
-        price=-weights.price * worker.price_floor_msat / max(question.payout_msat, 1),
-        idle=weights.idle * min(1.0, max(0.0, worker.idle_seconds) / weights.idle_full_seconds),
-        exploration=weights.exploration * _draw(question.task_id, worker.worker_id),
-    )
-
-
-def in_time(worker: Candidate, seconds_left: float, weights: Weights) -> float:
-    """The chance that the answer comes within `seconds_left`: exponential time to finish, whose mean grows with what
-    is in the worker's hands already."""
+def in_time(speed: Speed, seconds_left: float) -> float:
+    """The chance that the answer comes within `seconds_left`."""
     if seconds_left <= 0:
         return 0.0
-    return 1.0 - math.exp(-seconds_left / (weights.typical_seconds * (1 + worker.load)))
+    late = 0.5 * math.erfc((math.log(seconds_left) - speed.mu) / (speed.sigma * _ROOT_2))
+    return (1 - speed.gone) * (1 - late)
+
+
+def speed_of(worker: Candidate, weights: Weights) -> Speed:
+    """From the time within which nine of ten of their answers come, else from the typical one; what is in their hands
+    already comes first."""
+    if worker.usual_seconds:
+        mu = math.log(worker.usual_seconds) - _Z90 * weights.spread
+    else:
+        mu = math.log(weights.typical_seconds)
+    return Speed(mu=mu + math.log1p(worker.load), sigma=weights.spread)
+
+
+def takes_of(worker: Candidate, weights: Weights) -> float:
+    """The chance that they take an offer."""
+    offers = worker.offers_taken + worker.offers_missed
+    return (worker.offers_taken + weights.takes * _OFFERS_WEIGHT) / (offers + _OFFERS_WEIGHT)
 
 
 def ranked(
-    question: Question, workers: Iterable[Candidate], seconds_left: float, weights: Weights
+    question: Question,
+    workers: Iterable[Candidate],
+    seconds_left: float,
+    weights: Weights,
+    most: int | None = None,
 ) -> list[Score]:
-    """Best first; equal totals by worker id."""
-    scores = [score(question, worker, seconds_left, weights) for worker in workers]
-    return sorted(scores, key=lambda one: (-one.total, one.worker_id))
+    """Best first, equal totals by worker id; the first `most` of them."""
+    people = sorted(workers, key=lambda one: one.worker_id)
+    second = second_try(question, people, seconds_left, weights)
+    terms = _terms(question, seconds_left, weights, second)
+    scored = [_parts(terms, worker) for worker in people]
+    scored.sort(key=lambda parts: -parts[0])  # stable: equals stay in the order of their ids
+    return [_score(parts) for parts in scored[:most]]
+
+
+def second_try(
+    question: Question, workers: Iterable[Candidate], seconds_left: float, weights: Weights
+) -> float:
+    """What the task is still worth when an offer is lost."""
+    later = seconds_left - 2 * weights.response_seconds
+    sample = [
+        worker.reliability * in_time(speed_of(worker, weights), later) for worker in islice(workers, _SAMPLE)
+    ]
+    if not sample:
+        return 0.0
+    worth = weights.quality_in_time * weights.stake(question.risk)
+    return weights.second_try * worth * sum(sample) / len(sample)
+
+
+def score(
+    question: Question, worker: Candidate, seconds_left: float, weights: Weights, second: float = 0.0
+) -> Score:
+    """See the top of this file; `second` is `second_try` of all who are compared."""
+    return _score(_parts(_terms(question, seconds_left, weights, second), worker))
+
+
+class _Terms(NamedTuple):
+    """What is the same for all candidates of a task."""
+
+    weights: Weights
+    task_id: str
+    seconds: float
+    worth: float
+    price_of_msat: float
+    second: float
+
+
+# total, worker id, and the rest of a Score in its order: a tuple, because sixty are made for one that is read
+_Parts = tuple[float, str, float, float, float, float, float, float, float, float]
+
+
+def _terms(question: Question, seconds_left: float, weights: Weights, second: float) -> _Terms:
+    return _Terms(
+        weights,
+        question.task_id,
+        seconds_left - weights.response_seconds,
+        weights.quality_in_time * weights.stake(question.risk),
+        -weights.price / max(question.payout_msat, 1),
+        second,
+    )
+
+
+def _parts(terms: _Terms, worker: Candidate) -> _Parts:
+    weights, task_id, seconds, worth, price_of_msat, second = terms
+    takes = takes_of(worker, weights)
+    chance = in_time(speed_of(worker, weights), seconds)
+    quality = takes * worth * worker.reliability * chance
+    price = takes * price_of_msat * worker.price_floor_msat
+    again = (1 - takes) * second
+    idle = weights.idle * min(1.0, max(0.0, worker.idle_seconds) / weights.idle_full_seconds)
+    novelty = weights.newcomer_answers / (weights.newcomer_answers + worker.answers)
+    exploration = weights.exploration * (0.2 + 0.8 * novelty) * _draw(task_id, worker.worker_id)
+    total = quality + price + again + idle + exploration
+    return (
+        total,
+        worker.worker_id,
+        quality,
+        price,
+        again,
+        idle,
+        exploration,
+        worker.reliability,
+        chance,
+        takes,
+    )
+
+
+def _score(parts: _Parts) -> Score:
+    _, worker_id, quality_in_time, price, again, idle, exploration, quality, chance, takes = parts
+    return Score(
+        worker_id=worker_id,
+        quality_in_time=quality_in_time,
+        price=price,
+        second_try=again,
+        idle=idle,
+        exploration=exploration,
+        quality=quality,
+        in_time=chance,
+        takes=takes,
+    )
 
 
 def _draw(task_id: str, worker_id: str) -> float:
     """[0, 1), the same for the same pair for ever."""
-    digest = hashlib.sha256(f"{task_id}:{worker_id}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    return zlib.crc32(f"{task_id}:{worker_id}".encode()) / 2**32

@@ -1,19 +1,17 @@
 """The statements of an offer as text for the driver, in both dialects: they run for every task, while a person waits for
-it. Used by `candidates.py` and `assignments.py`, which decide on what comes back."""
+it. Used by `candidates.py` and `assignments.py`, which decide on what comes back; workers are read by `people.py`."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
-from core.routing.model import Question
+from core.routing.people import names
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
 
@@ -49,62 +47,39 @@ def _read(read: Any, value: Any) -> Any:
     return read(value) if read is bool else read(value, None)
 
 
-# Who had each of these tasks: task, worker, where they are paid, slot, state.
-TURNS = {
-    "postgresql": """
-        SELECT a.task_id, a.worker_id, w.payout_address, a.slot, a.state
-        FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = ANY($1::text[])""",
-    "sqlite": """
-        SELECT a.task_id, a.worker_id, w.payout_address, a.slot, a.state FROM assignments a
-        JOIN workers w ON w.id = a.worker_id WHERE a.task_id IN (SELECT value FROM json_each(?1))""",
+# Who had each of these tasks: task, worker, where they are paid, their cluster, slot, state.
+_TURNS = {
+    dialect: f"""
+        SELECT a.task_id, a.worker_id, w.payout_address, w.cluster_id, a.slot, a.state
+        FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id {among}"""  # noqa: S608 - text of ours
+    for dialect, among in (
+        ("postgresql", "= ANY($1::text[])"),
+        ("sqlite", "IN (SELECT value FROM json_each(?1))"),
+    )
+}
+# What routing reads of organisations: id, plan, whether they take only people whom they have named.
+ALLOW_LISTED = (
+    "EXISTS (SELECT 1 FROM organisation_workers l WHERE l.organisation_id = o.id AND l.kind = 'allow')"
+)
+_ASKERS = {
+    "postgresql": f"SELECT o.id, o.plan, {ALLOW_LISTED} FROM organisations o WHERE o.id = ANY($1::text[])",  # noqa: S608 - text of ours
+    "sqlite": f"""SELECT o.id, o.plan, {ALLOW_LISTED} FROM organisations o
+        WHERE o.id IN (SELECT value FROM json_each(?1))""",  # noqa: S608 - text of ours
 }
 
 
 async def turns(session: AsyncSession, task_ids: list[str]) -> Sequence[Any]:
+    return await _read_of(session, _TURNS, task_ids)
+
+
+async def askers(session: AsyncSession, organisation_ids: list[str]) -> Sequence[Any]:
+    return await _read_of(session, _ASKERS, organisation_ids)
+
+
+async def _read_of(session: AsyncSession, sql: dict[str, str], ids: list[str]) -> Sequence[Any]:
     connection = await session.connection()
     dialect = connection.dialect.name
-    return (await connection.exec_driver_sql(TURNS[dialect], (_list(task_ids, dialect),))).all()
-
-
-_SKILLS_OF = {
-    "postgresql": "(SELECT json_agg(s.skill)::text FROM worker_skills s WHERE s.worker_id = w.id)",
-    "sqlite": "(SELECT json_group_array(s.skill) FROM worker_skills s WHERE s.worker_id = w.id)",
-}
-_AMONG = {"postgresql": "= ANY($5::text[])", "sqlite": "IN (SELECT value FROM json_each(?5))"}
-
-
-@functools.cache
-def _free(dialect: str, skilled: bool) -> str:
-    """Who has a hand free, the most reliable first. $1 environment, $2 tier, $3 payout, $4 a task whose people are left
-    out, $5 and $6 the skills and how many they are, $7 how many workers."""
-    sql = f"""
-        SELECT w.id, w.environment, w.available, w.tier, w.reliability, w.price_floor_msat, w.capacity, w.load,
-               w.payout_address, w.idle_since, {_SKILLS_OF[dialect]}
-        FROM workers w JOIN people p ON p.id = w.id
-        WHERE w.environment = $1 AND w.available AND w.load < w.capacity AND p.blocked_at IS NULL
-          AND w.tier >= $2 AND w.price_floor_msat <= $3
-          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.task_id = $4 AND a.worker_id = w.id)"""  # noqa: S608 - text of ours
-    if skilled:
-        sql += f"""
-          AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect]}
-                       GROUP BY worker_id HAVING count(*) = $6::bigint)"""  # noqa: S608 - text of ours
-    limit = "$7" if skilled else "$5"
-    return for_dialect(f"{sql} ORDER BY w.reliability DESC, w.id LIMIT {limit}::bigint", dialect)
-
-
-def free_of(question: Question, limit: int, dialect: str) -> tuple[str, tuple[Any, ...]]:
-    """The text and its parameters. Rows of id, environment, available, tier, reliability, price floor, capacity, load,
-    payout address, idle since (ms), skills as JSON (None without any)."""
-    wanted: tuple[Any, ...] = ()
-    if question.skills:
-        wanted = (_list(sorted(question.skills), dialect), len(question.skills))
-    first = (question.environment, question.minimum_tier, question.payout_msat, question.task_id)
-    return _free(dialect, bool(question.skills)), (*first, *wanted, limit)
-
-
-async def free_workers(session: AsyncSession, question: Question, limit: int) -> Sequence[Any]:
-    connection = await session.connection()
-    return (await connection.exec_driver_sql(*free_of(question, limit, connection.dialect.name))).all()
+    return (await connection.exec_driver_sql(sql[dialect], (names(ids, dialect),))).all()
 
 
 ASSIGNMENT = "id, task_id, worker_id, slot, kind, state, score, offered_at, expires_at, due_at"
@@ -120,13 +95,51 @@ _GIVE = f"""
 _COUNT = "UPDATE workers SET load = load + 1 WHERE id = ?1"
 
 
+# The first of several workers who is free still and whom nobody else holds at this moment. $3 are the workers, best first,
+# $7 what each scores; the rest as ASSIGNMENT.
+_CLAIM_FIRST = f"""
+    WITH pick AS (
+        SELECT w.id, c.score FROM unnest($3::text[], $7::float8[]) WITH ORDINALITY AS c (worker, score, n)
+        JOIN workers w ON w.id = c.worker WHERE w.load < w.capacity AND w.available
+        ORDER BY c.n LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED),
+    taken AS (UPDATE workers SET load = workers.load + 1 FROM pick WHERE workers.id = pick.id RETURNING workers.id),
+    given AS (
+        INSERT INTO assignments ({ASSIGNMENT})
+        SELECT $1, $2, pick.id, $4::int, $5, $6, pick.score, $8::bigint, $9::bigint, $10::bigint
+        FROM pick JOIN taken ON taken.id = pick.id ON CONFLICT DO NOTHING RETURNING worker_id)
+    SELECT worker_id FROM given"""  # noqa: S608 - text of ours
+
+
+async def claim_first(
+    tx: Transaction, assignment: Assignment, scored: Sequence[tuple[str, float]]
+) -> str | None:
+    """See `core/routing/assignments.py`."""
+    row = list(assignment_row(assignment))
+    if tx.dialect == "postgresql":
+        row[2], row[6] = [worker for worker, _ in scored], [score for _, score in scored]
+        await tx.execute("SAVEPOINT claim")
+        given = (await tx.execute(_CLAIM_FIRST, tuple(row))).scalar()
+        if given is not None:
+            return str(given)
+        # who was looked at and found full stays locked: with that no transaction may wait for somebody else
+        await tx.execute("ROLLBACK TO SAVEPOINT claim")
+    for worker_id, score in scored:
+        row[2], row[6] = worker_id, score
+        if await _claim_one(tx, tuple(row)):
+            return worker_id
+    return None
+
+
 async def claim(tx: Transaction, assignment: Assignment) -> bool:
     """See `core/routing/assignments.py`."""
-    row = assignment_row(assignment)
+    return await _claim_one(tx, assignment_row(assignment))
+
+
+async def _claim_one(tx: Transaction, row: tuple[Any, ...]) -> bool:
     if tx.dialect == "sqlite":  # the one writer; nobody comes between the two
         if (await tx.execute(_GIVE, row)).rowcount != 1:
             return False
-        await tx.execute(_COUNT, (assignment.worker_id,))
+        await tx.execute(_COUNT, (row[2],))
         return True
     await tx.execute("SAVEPOINT claim")
     if (await tx.execute(_CLAIM, row)).rowcount == 1:
@@ -147,7 +160,3 @@ def assignment_row(assignment: Assignment) -> tuple[Any, ...]:
         assignment.score,
         *(clock.to_ms(at) for at in (assignment.offered_at, assignment.expires_at, assignment.due_at)),
     )
-
-
-def _list(values: list[str], dialect: str) -> Any:
-    return values if dialect == "postgresql" else msgspec.json.encode(values).decode()

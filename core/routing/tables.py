@@ -1,11 +1,23 @@
-"""Assignments, their drafts and their submissions."""
+"""Assignments, their drafts and their submissions; organisations' lists of people; what routers follow; why somebody was
+chosen."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, JsonText, UtcDateTime
@@ -105,3 +117,55 @@ class BackupBudget(Base):
     backups: Mapped[int] = mapped_column(Integer)
     load: Mapped[int] = mapped_column(BigInteger)
     capacity: Mapped[int] = mapped_column(BigInteger)
+
+
+class OrganisationWorker(Base):
+    """An organisation's word on one person: `block` keeps its tasks from them; where there is an `allow`, nobody else gets
+    its tasks."""
+
+    __tablename__ = "organisation_workers"
+    __table_args__ = (
+        CheckConstraint("kind IN ('allow', 'block')", name="kind"),
+        Index("ix_organisation_workers_worker_id", "worker_id"),
+    )
+
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    worker_id: Mapped[str] = mapped_column(ForeignKey("workers.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class WorkerChange(Base):
+    """Something about a worker changed. Written by triggers (`core/db/routing_triggers.py`), kept for some minutes."""
+
+    __tablename__ = "worker_changes"
+    __table_args__ = (Index("ix_worker_changes_xid", "xid"), {"sqlite_autoincrement": True})
+
+    seq: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    )
+    worker_id: Mapped[str] = mapped_column(Text)
+    hot: Mapped[bool] = mapped_column(Boolean)
+    xid: Mapped[int] = mapped_column(BigInteger)
+    at_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class RoutingDecision(Base):
+    """Why a task was offered to somebody, or to nobody: `body` is a `core.routing.decisions.Decision`. While nobody can
+    take a task its one row counts the `times`."""
+
+    __tablename__ = "routing_decisions"
+    __table_args__ = (
+        Index("ix_routing_decisions_task_id", "task_id", "id"),
+        Index("ix_routing_decisions_decided_at", "decided_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    task_id: Mapped[str] = mapped_column(Text)
+    assignment_id: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    slot: Mapped[int] = mapped_column(Integer)
+    times: Mapped[int] = mapped_column(Integer, server_default="1")
+    decided_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    body: Mapped[Any] = mapped_column(JsonText)

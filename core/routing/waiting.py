@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
+from core.db.engine import Database
 from core.routing.candidates import free, questions
+from core.routing.directory.registry import follower_of
 from core.routing.eligible import may_take
 from core.routing.laxity import Waiting, ordered
-from core.routing.model import Policy
+from core.routing.model import Policy, Question
 from core.routing.predict import typical
 from core.routing.times import states
 from core.tasks.states import TaskStatus
@@ -19,18 +23,17 @@ from core.tasks.types import TaskTypes
 LOOKED_AT = 200  # waiting tasks read at once; the others have their own retry
 
 
-async def to_offer(session: AsyncSession, environment: str, types: TaskTypes, policy: Policy) -> list[str]:
+async def to_offer(
+    session: AsyncSession, database: Database, environment: str, types: TaskTypes, policy: Policy
+) -> list[str]:
     """Ids of posted and funded tasks that at least one free worker may take, least laxity first, at most one
     more than the batch and not more than there are free hands. A hint: `offer` decides under the lock."""
-    workers = await free(session, environment, clock.now_ms(), policy)
-    hands = sum(worker.capacity - worker.load for worker in workers)
+    hands, may = await _hands(session, database, environment, policy)
     if hands == 0:
         return []
     found = await _in_order(session, environment, policy)
     asked = await questions(session, [(task, types.of(task.task_type)) for task in found], policy)
-    able = [
-        one.question.task_id for one in asked if any(may_take(one.question, worker) for worker in workers)
-    ]
+    able = [one.question.task_id for one in asked if may(one.question)]
     return able[: min(hands, policy.waiting_batch + 1)]
 
 
@@ -70,3 +73,17 @@ def _waiting(task: Task, typical_seconds: float) -> Waiting:
         typical_ms=round(typical_seconds * 1000),
         value=task.payout_msat,
     )
+
+
+async def _hands(
+    session: AsyncSession, database: Database, environment: str, policy: Policy
+) -> tuple[int, Callable[[Question], bool]]:
+    """How many hands are free (of a directory: how many people have one), and whether one of them may take a task."""
+    now_ms = clock.now_ms()
+    follower = follower_of(database)
+    if follower is not None:
+        await follower.catch_up()
+        return follower.count_free(environment), lambda question: follower.feasible(question, now_ms)
+    workers = await free(session, environment, now_ms, policy)
+    hands = sum(worker.capacity - worker.load for worker in workers)
+    return hands, lambda question: any(may_take(question, worker) for worker in workers)

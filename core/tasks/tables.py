@@ -96,6 +96,7 @@ class Task(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     p50_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     p90_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    language: Mapped[str | None] = mapped_column(Text)
 
 
 class TaskEvent(Base):

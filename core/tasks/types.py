@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from core.errors import Invalid
 from core.money import Currency
 from core.tasks.model import RiskTier
+
+# BCP 47 as far as people choose by it: a language, perhaps its script or region (`de`, `pt-br`).
+LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$"
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,12 +33,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class TaskType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of question. `answers_limit` answers are tried before the task fails; `max_reroutes` is how often it
-    is taken back at 100 % of its SLA; the hard stop is `hard_stop_factor` times the SLA."""
+    is taken back at 100 % of its SLA; the hard stop is `hard_stop_factor` times the SLA. `language` is what its people
+    must work in, unless the request says another."""
 
     name: str
     title: str
     instructions: str = ""
     skills: list[str] = []
+    language: Annotated[str, msgspec.Meta(pattern=LANGUAGE)] | None = None
     output_schema: dict[str, Any] | None = None
     risk_tier: RiskTier = RiskTier.MEDIUM
     sla_seconds: int = 600

@@ -118,9 +118,18 @@ async def resume(tx: Transaction, worker_id: str, *, actor: str) -> Worker:
     return await _set_available(tx, worker_id, available=True, actor=actor)
 
 
+async def cool_off(tx: Transaction, worker_id: str, seconds: int) -> None:
+    """No offers for so long; then what waits is looked through again."""
+    worker = await locked(tx, worker_id)
+    worker.cool_off_until = clock.from_ms(await tx.now_ms() + seconds * 1000)
+    tx.emit("worker.free", worker.environment, delay=seconds)
+
+
 def announce_free(tx: Transaction, environment: str) -> None:
     """Somebody may be able to take a waiting task now: `routing.actions.offer_waiting` looks. Once a transaction."""
-    if not any(job.topic == "worker.free" and job.subject == environment for job in tx.jobs):
+    if not any(
+        job.topic == "worker.free" and job.subject == environment and not job.delay_ms for job in tx.jobs
+    ):
         tx.emit("worker.free", environment)
 
 

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Float, ForeignKey, Index, Integer, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, UtcDateTime
+from core.db.base import Base, JsonText, UtcDateTime
 
 
 class Worker(Base):
     """`load` counts the assignments in hand and never exceeds `capacity`, by constraint. `price_floor_msat` is the
     least this worker works for. `environment` test: a simulated worker, paid in test money, shown no live task.
-    A changed `payout_address` is paid from `payout_address_usable_at` on."""
+    A changed `payout_address` is paid from `payout_address_usable_at` on. `cluster_id` names the one person (or group)
+    that several accounts seem to be; `expert` is a member of the pool of experts; no offers come before
+    `cool_off_until`; `usual_seconds` is the time within which nine of ten answers of theirs come, as last predicted.
+    `offers_taken`, `offers_missed` (declined or run out) and `answers` are counted by routing.
+
+    Triggers (`core/db/routing_triggers.py`) note every change here for the routers: a migration that builds the table
+    anew has to create them again."""
 
     __tablename__ = "workers"
     __table_args__ = (
@@ -33,6 +50,14 @@ class Worker(Base):
     payout_address: Mapped[str | None] = mapped_column(Text)
     payout_address_usable_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     idle_since: Mapped[datetime] = mapped_column(UtcDateTime)
+    languages: Mapped[list[str]] = mapped_column(JsonText, server_default=text("'[]'"), default=list)
+    cluster_id: Mapped[str | None] = mapped_column(Text)
+    expert: Mapped[bool] = mapped_column(Boolean, server_default=false(), default=False)
+    cool_off_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    usual_seconds: Mapped[int | None] = mapped_column(Integer)
+    offers_taken: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    offers_missed: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    answers: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
 
 
 class WorkerSkill(Base):

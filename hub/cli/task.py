@@ -1,4 +1,4 @@
-"""`hub task`: a task's whole trail, and cancelling one."""
+"""`hub task`: a task's whole trail, why it was offered to whom, and cancelling one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from core.routing.endings import cancel as cancel_task
 from core.tasks.tables import Task
 from hub.cli.common import OPERATOR, run
 from hub.observe import trail
+from hub.observe import why as reasons
 from hub.wiring import Wiring
 
 
@@ -25,6 +26,21 @@ def show(task_id: str) -> None:
     async def act(wiring: Wiring) -> str:
         async with wiring.services.work.read() as session:
             return trail.render_text(await trail.collect(session, task_id))
+
+    click.echo(run(act))
+
+
+@command.command("why")
+@click.argument("task_id")
+def why(task_id: str) -> None:
+    """Why a task was offered to whom: candidates, scores, weights, and who could not take it for which reason."""
+
+    async def act(wiring: Wiring) -> str:
+        async with wiring.services.work.read() as session:
+            if await session.get(Task, task_id) is None:
+                raise NotFound("task_not_found", f"There is no task {task_id}")
+            told = await reasons.of_task(session, task_id)
+        return reasons.render_text(told) or "Nobody has been looked for yet."
 
     click.echo(run(act))
 

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from collections.abc import AsyncGenerator
 
 import click
 
+from core.db.unit_of_work import UnitOfWork
 from core.outbox.rows import WORKERS
+
+
+@contextlib.asynccontextmanager
+async def _directory(work: UnitOfWork, *, here: bool) -> AsyncGenerator[None]:
+    """The directory of workers, where offers are made; nobody else loads what it needs."""
+    if not here:
+        yield
+        return
+    from core.routing.directory.follow import following
+
+    async with following(work):
+        yield
 
 
 @click.command("work")
@@ -39,7 +54,11 @@ def command(queue: str) -> None:
             watch = wiring.services.watch_connectors
             watching = asyncio.create_task(watch()) if watch else None
             money = queue == "money"
-            async with wiring.services.rates.running(keeper=money), sealing(wiring.services.work, here=money):
+            async with (
+                wiring.services.rates.running(keeper=money),
+                sealing(wiring.services.work, here=money),
+                _directory(wiring.services.work, here=not money),
+            ):
                 await work_forever(wiring.queue_url, wiring.services.work, runners)
             if watching:
                 watching.cancel()

@@ -44,9 +44,8 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
     def sign(kind: Kind) -> Handler:
         return local("receipts.issue", lambda tx, lease: receipts.issue(tx, kind, lease.subject, issuer))
 
-    def timer(tx: Any, lease: Lease) -> Awaitable[Any]:
-        return sla.ring(tx, lease, s.types, wiring.policy)
-
+    timer = functools.partial(sla.ring, types=s.types, policy=wiring.policy)
+    lapse = functools.partial(routing.lapse, policy=wiring.policy)
     return {
         # in
         "inbound.received": lambda lease: intake.process(
@@ -61,7 +60,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         # to a person
         "task.posted": lambda lease: routing.offer_posted(s.work, lease, s.types, wiring.policy),
         "worker.free": lambda lease: routing.offer_waiting(s.work, lease, s.types, wiring.policy),
-        "assignment.lapse": local("routing.lapse", lambda tx, lease: routing.lapse_offer(tx, lease.subject)),
+        "assignment.lapse": local("routing.lapse", lapse),
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
@@ -85,7 +84,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "task.ended": lambda lease: composing.compose(s.work, lease, connectors.plan),
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
-        "hub.upkeep": lambda lease: upkeep.run(s.work, lease),
+        "hub.upkeep": lambda lease: upkeep.run(s.work, lease, wiring.policy),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }
 

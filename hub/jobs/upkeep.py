@@ -1,4 +1,5 @@
-"""Once a day: forget old answers of idempotency keys, ended sessions, old rates and done jobs. Topic `hub.upkeep`."""
+"""Once a day: forget old answers of idempotency keys, ended sessions, old rates, done jobs and the reasons of
+old offers. Topic `hub.upkeep`."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ from core.intake import quarantine
 from core.outbox import upkeep
 from core.outbox.rows import Lease
 from core.rates import records as rates
+from core.routing import decisions
+from core.routing.model import Policy
 from core.tasks.forget import forget_answers
 
 
-async def run(work: UnitOfWork, lease: Lease) -> None:
+async def run(work: UnitOfWork, lease: Lease, policy: Policy) -> None:
     async with work.fenced(lease, "upkeep.purge") as tx:
         await forget_answers(tx)
         await sessions.purge(tx)
@@ -22,6 +25,10 @@ async def run(work: UnitOfWork, lease: Lease) -> None:
     while gone == upkeep.BATCH:
         async with work.fenced(lease, "upkeep.purge") as tx:
             gone = await upkeep.purge_done(tx)
+    gone = decisions.FORGET_AT_ONCE
+    while gone == decisions.FORGET_AT_ONCE:
+        async with work.fenced(lease, "upkeep.purge") as tx:
+            gone = await decisions.forget_old(tx, policy)
     async with work.finishing(lease, "upkeep.schedule") as tx:
         await upkeep.schedule(tx, in_days=1)
 

@@ -25,9 +25,9 @@ from tests.factories_routing import Hub, a_task, a_worker, an_organisation
 
 
 @pytest.fixture
-async def database_url(postgres_server: str) -> str:
+async def database_url(postgres_server: str, postgres_template: str) -> str:
     """On SQLite there is the long way alone."""
-    return await new_postgres_database(postgres_server)
+    return await new_postgres_database(postgres_server, postgres_template)
 
 
 async def leased(work: UnitOfWork, task_id: str) -> Lease:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.routing.eligible import Refusal, may_take, refusals
+from core.routing.eligible import RULES, SENTENCES, Refusal, falls_at, may_take, refusals
 from core.routing.model import Candidate, Policy, Question
 
 QUESTION = Question(
@@ -18,6 +18,10 @@ QUESTION = Question(
     payout_msat=1_000_000,
     had=frozenset({"w-before"}),
     addresses=frozenset({"before@pay.test"}),
+    clusters=frozenset({"ring"}),
+    language="de",
+    experts_from=3,
+    allow_listed=True,
 )
 WORKER = Candidate(
     worker_id="w",
@@ -31,6 +35,10 @@ WORKER = Candidate(
     load=1,
     payout_address="w@pay.test",
     idle_seconds=0,
+    languages=frozenset({"de", "en"}),
+    expert=True,
+    cluster_id="alone",
+    word="allow",
 )
 
 
@@ -46,6 +54,11 @@ def test_who_just_meets_everything_may_take_it() -> None:
         ({"available": False}, Refusal.UNAVAILABLE),
         ({"skills": frozenset({"german"})}, Refusal.SKILLS),
         ({"tier": 1}, Refusal.TIER),
+        ({"languages": frozenset({"en"})}, Refusal.LANGUAGE),
+        ({"expert": False}, Refusal.EXPERTS),
+        ({"word": None}, Refusal.NOT_ALLOWED),
+        ({"cooling": True}, Refusal.COOL_OFF),
+        ({"cluster_id": "ring"}, Refusal.SAME_CLUSTER),
         ({"price_floor_msat": 1_000_001}, Refusal.PRICE),
         ({"load": 2}, Refusal.CAPACITY),
         ({"worker_id": "w-before"}, Refusal.HAD_IT),
@@ -71,8 +84,27 @@ def test_every_reason_is_told() -> None:
         load=0,
         payout_address="before@pay.test",
         idle_seconds=0,
+        cooling=True,
+        cluster_id="ring",
+        word="block",
     )
     assert refusals(QUESTION, worker) == list(Refusal)
+
+
+def test_trust_makes_an_expert_and_a_block_outweighs_nothing_else() -> None:
+    assert may_take(QUESTION, msgspec.structs.replace(WORKER, expert=False, tier=3))
+    anybody = msgspec.structs.replace(QUESTION, allow_listed=False)
+    assert may_take(anybody, msgspec.structs.replace(WORKER, word=None))
+    assert refusals(anybody, msgspec.structs.replace(WORKER, word="block")) == [Refusal.BLOCKED]
+
+
+def test_every_reason_has_its_sentence_and_its_rule() -> None:
+    assert list(SENTENCES) == list(RULES) == list(Refusal)
+
+
+def test_somebody_falls_at_the_first_rule() -> None:
+    assert falls_at(QUESTION, WORKER) is None
+    assert falls_at(QUESTION, msgspec.structs.replace(WORKER, tier=0, load=9, cooling=True)) == Refusal.TIER
 
 
 def test_no_address_is_not_a_shared_one() -> None:

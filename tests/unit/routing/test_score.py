@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import msgspec
 import pytest
 
 from core.routing.model import Candidate, Question, Weights
-from core.routing.score import in_time, ranked, score
+from core.routing.score import Speed, in_time, ranked, score, second_try, speed_of, takes_of
 
 QUESTION = Question(
-    task_id="t", environment="test", skills=frozenset(), minimum_tier=0, payout_msat=1_000_000
+    task_id="t", environment="test", skills=frozenset(), minimum_tier=0, payout_msat=1_000_000, risk="low"
 )
 WORKER = Candidate(
     worker_id="w",
@@ -35,12 +36,17 @@ def worker(**change: Any) -> Candidate:
 
 
 def test_the_parts_by_hand() -> None:
-    parts = score(QUESTION, WORKER, 360, PLAIN)
-    assert parts.quality_in_time == pytest.approx(0.8 * (1 - math.exp(-360 / (180 * 2))))
-    assert parts.price == pytest.approx(-0.10 * 0.5)
+    parts = score(QUESTION, WORKER, 375, PLAIN, 0.6)
+    chance = NormalDist(math.log(180 * 2), 0.8).cdf(math.log(360))
+    assert parts.in_time == pytest.approx(chance) == pytest.approx(0.5)
+    assert (parts.takes, parts.quality) == (0.75, 0.8)
+    assert parts.quality_in_time == pytest.approx(0.75 * 0.8 * chance)
+    assert parts.price == pytest.approx(-0.75 * 0.10 * 0.5)
+    assert parts.second_try == pytest.approx(0.25 * 0.6)
     assert parts.idle == pytest.approx(0.03 * 0.5)
     assert parts.exploration == 0
-    assert parts.total == pytest.approx(parts.quality_in_time + parts.price + parts.idle)
+    whole = parts.quality_in_time + parts.price + parts.second_try + parts.idle
+    assert parts.total == pytest.approx(whole)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +56,30 @@ def test_the_parts_by_hand() -> None:
         ({"load": 0}, {"load": 2}),
         ({"price_floor_msat": 0}, {"price_floor_msat": 900_000}),
         ({"idle_seconds": 3600}, {"idle_seconds": 0}),
+        ({"usual_seconds": 60}, {"usual_seconds": 1200}),
+        ({"offers_taken": 20}, {"offers_missed": 20}),
     ],
 )
 def test_what_counts(better: dict[str, Any], worse: dict[str, Any]) -> None:
     candidates = [worker(worker_id="a", **worse), worker(worker_id="b", **better)]
     assert [one.worker_id for one in ranked(QUESTION, candidates, 300, PLAIN)] == ["b", "a"]
+
+
+def test_a_dear_mistake_lets_quality_outweigh_the_price() -> None:
+    dear, cheap = (
+        worker(worker_id="dear", reliability=0.9, price_floor_msat=1_000_000),
+        worker(worker_id="cheap", reliability=0.8, price_floor_msat=0),
+    )
+    order = {
+        risk: ranked(msgspec.structs.replace(QUESTION, risk=risk), [dear, cheap], 3600, PLAIN)[0].worker_id
+        for risk in ("low", "high", "critical")
+    }
+    assert order == {"low": "cheap", "high": "dear", "critical": "dear"}
+
+
+def test_a_risk_that_the_file_leaves_out_is_worth_the_most() -> None:
+    weights = msgspec.convert({"stakes": {"low": 1, "high": 3}}, Weights)
+    assert [weights.stake(risk) for risk in ("low", "medium", "high", "critical")] == [1, 3, 3, 3]
 
 
 def test_idle_is_a_bonus_with_an_end() -> None:
@@ -64,7 +89,37 @@ def test_idle_is_a_bonus_with_an_end() -> None:
 
 
 def test_no_time_left_no_chance() -> None:
-    assert in_time(WORKER, 0, PLAIN) == in_time(WORKER, -1, PLAIN) == 0.0
+    speed = Speed(mu=5.0, sigma=0.8)
+    assert in_time(speed, 0) == in_time(speed, -1) == 0.0
+    assert in_time(Speed(mu=5.0, sigma=0.8, gone=1.0), 10_000) == 0.0
+
+
+def test_nine_of_ten_answers_come_in_the_usual_time() -> None:
+    assert in_time(speed_of(worker(usual_seconds=240, load=0), PLAIN), 240) == pytest.approx(0.9)
+
+
+def test_who_takes_offers_is_known_the_better_the_more_there_were() -> None:
+    assert takes_of(worker(), PLAIN) == 0.75
+    assert takes_of(worker(offers_missed=8), PLAIN) == pytest.approx(6 / 16)
+    assert takes_of(worker(offers_taken=992, offers_missed=0), PLAIN) == pytest.approx(0.998)
+
+
+def test_a_lost_offer_is_worth_what_is_left_of_the_time() -> None:
+    assert second_try(QUESTION, [], 600, PLAIN) == 0
+    early, late = (second_try(QUESTION, [WORKER], seconds, PLAIN) for seconds in (3600, 60))
+    assert 0 < late < early < 0.8
+
+
+def test_newcomers_are_drawn_more_often() -> None:
+    """Of nine equals the one who is new gets more than a ninth, and the others get their turn too."""
+    people = [worker(worker_id=f"w{number}", answers=200) for number in range(8)]
+    people.append(worker(worker_id="new"))
+    first = [
+        ranked(msgspec.structs.replace(QUESTION, task_id=f"t{n}"), people, 300, Weights())[0].worker_id
+        for n in range(200)
+    ]
+    assert first.count("new") > 200 / 9 * 2
+    assert len(set(first)) >= 8
 
 
 def test_equals_take_turns_by_task_and_the_order_is_fixed() -> None:
@@ -76,6 +131,7 @@ def test_equals_take_turns_by_task_and_the_order_is_fixed() -> None:
     assert len(first) == 8
     forwards = ranked(QUESTION, equals, 300, Weights())
     assert forwards == ranked(QUESTION, reversed(equals), 300, Weights())
+    assert forwards[:3] == ranked(QUESTION, equals, 300, Weights(), most=3)
 
 
 def test_a_task_that_pays_nothing_has_a_score() -> None:

@@ -1,0 +1,228 @@
+"""Asks the directory who may take a task: the rules of `core/routing/eligible.py` as intersections of bitmaps, in the same
+order, with how many fall at each. Pure. Called by `core/routing/shortlist.py`."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+from pyroaring import BitMap
+
+from core.routing.directory.bitmaps import Directory, slowness
+from core.routing.eligible import Refusal
+from core.routing.model import Candidate, Question
+
+_NOBODY = BitMap()
+
+
+class Selection(NamedTuple):
+    """`candidates` are the best by rank and some drawn from the others; `able` is how many may take the task, `falls` how
+    many of `total` fall at each rule, in the order of the rules. When nobody may, `without` says for each rule how many
+    could if it alone were not there."""
+
+    candidates: list[Candidate]
+    total: int
+    able: int
+    falls: dict[Refusal, int]
+    without: dict[Refusal, int]
+
+
+def select(
+    directory: Directory, question: Question, now_ms: int, seconds_left: float, most: int
+) -> Selection:
+    """At most `most` candidates. A worker to whom this process is just giving something counts as loaded with it."""
+    falls: dict[Refusal, int] = {}
+    able = _able(directory, question, now_ms, falls)
+    order = _in_order(directory, able, question, seconds_left, most)
+    late: dict[Refusal, int] = {}
+    found = list(islice(_passing(directory, question, order, late), most))
+    for reason, count in late.items():
+        falls[reason] = falls.get(reason, 0) + count
+    without: dict[Refusal, int] = {}
+    if not found:
+        for reason in list(falls):
+            count = len(_able(directory, question, now_ms, {}, waived=reason))
+            if count:
+                without[reason] = count
+    candidates = [_candidate(directory, question, rank, now_ms) for rank in found]
+    return Selection(candidates, len(directory), len(able) - sum(late.values()), falls, without)
+
+
+def count_free(directory: Directory, environment: str) -> int:
+    """How many people of the environment have a hand free."""
+    present = directory.environment.get(environment, _NOBODY) & directory.available
+    return present.intersection_cardinality(directory.free)
+
+
+def feasible(directory: Directory, question: Question, now_ms: int) -> bool:
+    """Whether anybody may take the task."""
+    order = iter(_able(directory, question, now_ms, {}))
+    return next(_passing(directory, question, order, {}), None) is not None
+
+
+def _able(
+    directory: Directory,
+    question: Question,
+    now_ms: int,
+    falls: dict[Refusal, int],
+    waived: Refusal | None = None,
+) -> BitMap:
+    """All who may take it, but for what `_passing` looks at; `falls` is filled. In place: a new set costs ten times what
+    the intersection does."""
+    left = BitMap(directory.present)
+    before = len(left)
+    for reason, keep in _RULES.items():
+        if reason is not waived:
+            keep(directory, question, now_ms, left)
+            after = len(left)
+            if after < before:
+                falls[reason] = before - after
+            if not after:
+                break
+            before = after
+    return left
+
+
+def _environment(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    left &= directory.environment.get(question.environment, _NOBODY)
+
+
+def _available(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    left &= directory.available
+
+
+def _skilled(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    for skill in question.skills:
+        left &= directory.skill.get(skill, _NOBODY)
+
+
+def _trusted(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    left &= directory.from_tier(question.minimum_tier)
+
+
+def _speaking(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    if question.language is not None:
+        left &= directory.language.get(question.language, _NOBODY)
+
+
+def _expert(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    if question.experts_from is not None:
+        left &= directory.experts | directory.from_tier(question.experts_from)
+
+
+def _allowed(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    if question.allow_listed:
+        left &= directory.allow.get(question.organisation_id, _NOBODY)
+
+
+def _not_blocked(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    left -= directory.block.get(question.organisation_id, _NOBODY)
+
+
+def _affordable(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    most = question.payout_msat
+    left &= directory.prices.within(most) or _NOBODY
+    edge = directory.prices.edge(most)
+    if edge is not None:
+        price = directory.price
+        left -= BitMap([rank for rank in left & edge if price[rank] > most])
+
+
+def _rested(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    if directory.cooling:
+        left -= BitMap([rank for rank, until in directory.cooling.items() if until > now_ms])
+
+
+def _with_a_hand_free(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    left &= directory.free
+
+
+def _new_to_it(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    for worker_id in question.had:
+        rank = directory.rank_of.get(worker_id)
+        if rank is not None:
+            left.discard(rank)
+
+
+def _of_another_cluster(directory: Directory, question: Question, now_ms: int, left: BitMap) -> None:
+    for cluster in question.clusters:
+        left -= directory.cluster.get(cluster, _NOBODY)
+
+
+_Keep = Callable[[Directory, Question, int, BitMap], None]
+# In the order of `core.routing.eligible.RULES`, whose last one `_passing` keeps.
+_RULES: dict[Refusal, _Keep] = {
+    Refusal.ENVIRONMENT: _environment,
+    Refusal.UNAVAILABLE: _available,
+    Refusal.SKILLS: _skilled,
+    Refusal.TIER: _trusted,
+    Refusal.LANGUAGE: _speaking,
+    Refusal.EXPERTS: _expert,
+    Refusal.NOT_ALLOWED: _allowed,
+    Refusal.BLOCKED: _not_blocked,
+    Refusal.PRICE: _affordable,
+    Refusal.COOL_OFF: _rested,
+    Refusal.CAPACITY: _with_a_hand_free,
+    Refusal.HAD_IT: _new_to_it,
+    Refusal.SAME_CLUSTER: _of_another_cluster,
+}
+
+
+def _in_order(
+    directory: Directory, able: BitMap, question: Question, seconds_left: float, most: int
+) -> Iterator[int]:
+    """Who is likely to be in time before who is not; of each the best by rank, but one of four candidates drawn from all
+    the others by the task's name, so that nobody able is never looked at."""
+    late = [some for at, some in directory.slow.items() if at > slowness(max(1, int(seconds_left)))]
+    if not late:
+        return _mixed(able, question.task_id, most)
+    slow = BitMap().union(*late)
+    return chain(_mixed(able - slow, question.task_id, most), _mixed(able & slow, question.task_id, most))
+
+
+def _mixed(some: BitMap, task_id: str, most: int) -> Iterator[int]:
+    count = len(some)
+    if count <= most:
+        return iter(some)
+    first = most - most // 4
+    at = first + zlib.crc32(task_id.encode()) % (count - first)
+    drawn = some[at : at + most // 4]
+    return chain(islice(some, first), drawn, (one for one in islice(some, first, None) if one not in drawn))
+
+
+def _passing(
+    directory: Directory, question: Question, order: Iterable[int], falls: dict[Refusal, int]
+) -> Iterator[int]:
+    """What is looked at one by one: whose payout address somebody had who had the task, and who is being given something
+    by this very process."""
+    addresses = {hash(address) for address in question.addresses}
+    for rank in order:
+        if addresses and directory.address[rank] in addresses:
+            falls[Refusal.SAME_ADDRESS] = falls.get(Refusal.SAME_ADDRESS, 0) + 1
+        elif directory.asked[rank] + directory.load[rank] >= directory.capacity[rank]:
+            falls[Refusal.CAPACITY] = falls.get(Refusal.CAPACITY, 0) + 1
+        else:
+            yield rank
+
+
+def _candidate(directory: Directory, question: Question, rank: int, now_ms: int) -> Candidate:
+    """What the bitmaps have said already is taken from the question."""
+    return Candidate(
+        worker_id=directory.ids[rank],
+        environment=question.environment,
+        available=True,
+        skills=question.skills,
+        tier=directory.tier[rank],
+        reliability=directory.reliability[rank],
+        price_floor_msat=directory.price[rank],
+        capacity=directory.capacity[rank],
+        load=directory.load[rank] + directory.asked[rank],
+        payout_address=None,
+        idle_seconds=(now_ms - directory.idle_since[rank]) / 1000,
+        usual_seconds=directory.usual_seconds[rank] or None,
+        offers_taken=directory.offers_taken[rank],
+        offers_missed=directory.offers_missed[rank],
+        answers=directory.answers[rank],
+    )

@@ -1,0 +1,151 @@
+"""Reads workers for routing as they are in the database now: a scan of who could take a task, and those whom a directory
+has named. As text for the driver, in both dialects. Used by `candidates.py`, `shortlist.py` and `at_once.py`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.db.hot import for_dialect
+from core.routing.model import Candidate, Question
+
+_SKILLS_OF = {
+    "postgresql": "(SELECT json_agg(s.skill)::text FROM worker_skills s WHERE s.worker_id = w.id)",
+    "sqlite": "(SELECT json_group_array(s.skill) FROM worker_skills s WHERE s.worker_id = w.id)",
+}
+_AMONG = {"postgresql": "= ANY({}::text[])", "sqlite": "IN (SELECT value FROM json_each({}))"}
+
+
+def _columns(dialect: str) -> str:
+    """$1 is the organisation whose word is wanted."""
+    return f"""
+        w.id, w.environment, w.available AND p.blocked_at IS NULL, w.tier, w.reliability, w.price_floor_msat, w.capacity,
+        w.load, w.payout_address, w.idle_since, {_SKILLS_OF[dialect]}, w.languages, w.expert, w.cluster_id,
+        w.cool_off_until, (SELECT o.kind FROM organisation_workers o WHERE o.organisation_id = $1 AND o.worker_id = w.id),
+        w.usual_seconds, w.offers_taken, w.offers_missed, w.answers"""  # noqa: S608 - text of ours
+
+
+@functools.cache
+def _free(dialect: str, skilled: bool) -> str:
+    """Who has a hand free and may take the task as far as a few comparisons tell, the most reliable first. $2
+    environment, $3 tier, $4 payout, $5 a task whose people are left out, $6 now, $7 language, $8 tier of experts, $9
+    whether only the organisation's own people are asked, $10 how many, $11 the skills and $12 how many they are."""
+    word = "SELECT 1 FROM organisation_workers o WHERE o.organisation_id = $1 AND o.worker_id = w.id AND o.kind ="
+    sql = f"""
+        SELECT {_columns(dialect)}
+        FROM workers w JOIN people p ON p.id = w.id
+        WHERE w.environment = $2 AND w.available AND w.load < w.capacity AND p.blocked_at IS NULL
+          AND w.tier >= $3::int AND w.price_floor_msat <= $4::bigint
+          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.task_id = $5 AND a.worker_id = w.id)
+          AND (w.cool_off_until IS NULL OR w.cool_off_until <= $6::bigint)
+          AND ($7::text IS NULL OR w.languages LIKE '%"' || $7::text || '"%')
+          AND ($8::int IS NULL OR w.expert OR w.tier >= $8::int)
+          AND NOT EXISTS ({word} 'block') AND (NOT $9::boolean OR EXISTS ({word} 'allow'))"""  # noqa: S608 - text of ours
+    if skilled:
+        sql += f"""
+          AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect].format("$11")}
+                       GROUP BY worker_id HAVING count(*) = $12::bigint)"""  # noqa: S608 - text of ours
+    return for_dialect(f"{sql} ORDER BY w.reliability DESC, w.id LIMIT $10::bigint", dialect)
+
+
+def free_of(question: Question, now_ms: int, limit: int, dialect: str) -> tuple[str, tuple[Any, ...]]:
+    """The text and its parameters; rows for `candidate_of`."""
+    wanted: tuple[Any, ...] = ()
+    if question.skills:
+        wanted = (names(sorted(question.skills), dialect), len(question.skills))
+    first = (
+        question.organisation_id,
+        question.environment,
+        question.minimum_tier,
+        question.payout_msat,
+        question.task_id,
+        now_ms,
+        question.language,
+        question.experts_from,
+        question.allow_listed,
+        limit,
+    )
+    return _free(dialect, bool(question.skills)), (*first, *wanted)
+
+
+async def free_workers(session: AsyncSession, question: Question, now_ms: int, limit: int) -> list[Candidate]:
+    """Who can take something now and may take the task, but for the finer rules; the most reliable."""
+    connection = await session.connection()
+    sql, parameters = free_of(question, now_ms, limit, connection.dialect.name)
+    return [candidate_of(row, now_ms) for row in await connection.exec_driver_sql(sql, parameters)]
+
+
+@functools.cache
+def _named(dialect: str) -> str:
+    sql = f"""SELECT {_columns(dialect)} FROM workers w JOIN people p ON p.id = w.id
+        WHERE w.id {_AMONG[dialect].format("$2")}"""  # noqa: S608 - text of ours
+    return for_dialect(sql, dialect)
+
+
+async def named_workers(
+    session: AsyncSession, question: Question, worker_ids: list[str], now_ms: int
+) -> list[Candidate]:
+    """These workers, whether they may take the task or not."""
+    connection = await session.connection()
+    dialect = connection.dialect.name
+    parameters = (question.organisation_id, names(worker_ids, dialect))
+    return [
+        candidate_of(row, now_ms) for row in await connection.exec_driver_sql(_named(dialect), parameters)
+    ]
+
+
+@functools.cache
+def _everybody(dialect: str) -> str:
+    sql = f"""SELECT {_columns(dialect)} FROM workers w JOIN people p ON p.id = w.id
+        ORDER BY w.reliability DESC, w.id LIMIT $2::bigint"""  # noqa: S608 - text of ours
+    return for_dialect(sql, dialect)
+
+
+async def everybody(session: AsyncSession, question: Question, now_ms: int, limit: int) -> list[Candidate]:
+    """All workers, for telling why nobody may take the task where there is no directory."""
+    connection = await session.connection()
+    parameters = (question.organisation_id, limit)
+    rows = await connection.exec_driver_sql(_everybody(connection.dialect.name), parameters)
+    return [candidate_of(row, now_ms) for row in rows]
+
+
+def candidate_of(row: Sequence[Any], now_ms: int) -> Candidate:
+    (
+        name, environment, available, tier, reliability, floor, capacity, load, address, idle_since, skills, languages,
+        expert, cluster, cool_off, word, usual, taken, missed, answers,
+    ) = row  # fmt: skip
+    return Candidate(
+        worker_id=name,
+        environment=environment,
+        available=bool(available),
+        skills=_set(skills),
+        tier=tier,
+        reliability=reliability,
+        price_floor_msat=floor,
+        capacity=capacity,
+        load=load,
+        payout_address=address,
+        idle_seconds=(now_ms - idle_since) / 1000,
+        languages=_set(languages),
+        expert=bool(expert),
+        cluster_id=cluster,
+        cooling=cool_off is not None and cool_off > now_ms,
+        word=word,
+        usual_seconds=usual,
+        offers_taken=taken,
+        offers_missed=missed,
+        answers=answers,
+    )
+
+
+def _set(listed: str | None) -> frozenset[str]:
+    return frozenset(msgspec.json.decode(listed, type=list[str])) if listed else frozenset()
+
+
+def names(values: list[str], dialect: str) -> Any:
+    """A list as one parameter of a statement."""
+    return values if dialect == "postgresql" else msgspec.json.encode(values).decode()
