@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
@@ -83,8 +84,8 @@ async def wire(
     book = ConnectorBook(directory, lambda: _connectors(directory, values))
     policy = in_force(config_files.policy(directory), plans)
     settings.folder.mkdir(parents=True, exist_ok=True)
-    rails = _rails(settings)
-    rail_orders, top_ups = orders(settings, plans), _top_ups(settings, rails)
+    rails = rails_of(settings)
+    rail_orders, top_ups = orders(settings, plans), top_ups_of(settings, rails)
     rules = rate_rules.read(
         settings.rates, real_money=any(rail.capabilities.real_money for rail in rails.values())
     )
@@ -223,7 +224,18 @@ def _connectors(directory: Path, environ: Mapping[str, str]) -> dict[str, Connec
     }
 
 
-def _rails(settings: Settings) -> dict[str, Rail]:
+def check_money(settings: Settings, plans: Plans) -> None:
+    """Everything of `hub.yaml` that is about money, as `wire` reads it, without touching the data folder or the network.
+    Raises Misconfigured."""
+    with tempfile.TemporaryDirectory(prefix="hub-check-") as nowhere:
+        rails = rails_of(msgspec.structs.replace(settings, data_dir=nowhere))
+    orders(settings, plans)
+    top_ups_of(settings, rails)
+    real = any(rail.capabilities.real_money for rail in rails.values())
+    rate_rules.read(settings.rates, real_money=real)
+
+
+def rails_of(settings: Settings) -> dict[str, Rail]:
     unknown = [name for name in settings.rails.use if name not in RAILS]
     if unknown or not settings.rails.use:
         raise Misconfigured(
@@ -247,7 +259,7 @@ def _rails(settings: Settings) -> dict[str, Rail]:
     return rails
 
 
-def _top_ups(settings: Settings, rails: Mapping[str, Rail]) -> TopUpTerms:
+def top_ups_of(settings: Settings, rails: Mapping[str, Rail]) -> TopUpTerms:
     billing = settings.billing
     return terms_of(
         rails,

@@ -121,7 +121,7 @@ class SideRail:
 
     def __init__(self, rail: SandboxRail, name: str, *, slow: bool = False):
         self.rail, self.name = rail, name
-        self.capabilities = msgspec.structs.replace(rail.capabilities, slow=slow)
+        self.capabilities = msgspec.structs.replace(rail.capabilities, slow=slow, exact_balance=False)
         self.script: list[PaymentResult] = []
         self.looks: list[PaymentResult | None] = []
         self.refusal: str | None = None

@@ -16,7 +16,7 @@ import msgspec
 from connectors.rails import bolt11
 from connectors.rails.bolt11 import DecodedInvoice
 from core import clock
-from core.errors import Misconfigured, Rejected, Retryable
+from core.errors import HubError, Misconfigured, Rejected, Retryable
 from core.money import MSAT_PER_SAT, Currency, from_msat
 from core.payouts.rail import Invoice
 
@@ -115,14 +115,14 @@ class LightningAddresses:
         who = self.parse(address)
         base = self._bases.get(who.domain)
         root = base or f"https://{who.domain}"
-        request = _read(await self._fetch(f"{root}/.well-known/lnurlp/{who.user}"), PayRequest)
+        request = _read(await self._get(f"{root}/.well-known/lnurlp/{who.user}"), PayRequest)
         if _is_error(request.status):
             raise Rejected(
                 "wallet_refused", "the wallet says that it has no such address", reason=_tame(request.reason)
             )
         _check_request(request, amount_msat)
         url = _callback_url(request, base, amount_msat=amount_msat, comment=comment)
-        answer = _read(await self._fetch(url), PayAnswer)
+        answer = _read(await self._get(url), PayAnswer)
         if _is_error(answer.status):
             # Name and amount were accepted a moment ago: what is left is the state of the wallet's own node.
             raise Retryable(
@@ -134,6 +134,18 @@ class LightningAddresses:
             raise Rejected("used_invoice", "the wallet gave an invoice that was used before")
         _note_metadata(decoded, request.metadata)
         return _payable(answer.pr, decoded, amount_msat)
+
+    async def _get(self, url: str) -> bytes:
+        """What the client says about a server is for the operator, in brackets: no address and no status of a strange
+        network is told to who typed it (`core.payouts.words.tidy` takes the brackets away)."""
+        try:
+            return await self._fetch(url)
+        except Retryable as error:
+            words = "the wallet's server does not answer just now; the hub tries again by itself"
+            raise Retryable(error.code, _with_detail(words, error), after=error.after) from error
+        except Rejected as error:
+            words = "the server of this address gives no invoice; look at the address, or name another one"
+            raise Rejected(error.code, _with_detail(words, error)) from error
 
     async def own_invoice(self, text: str, *, amount_msat: int) -> Invoice:
         """See `PayoutAddress.own_invoice`. The same checks as of an address's invoice, in words for who pasted it."""
@@ -301,6 +313,10 @@ def _note_metadata(invoice: DecodedInvoice, metadata: str) -> None:
     expected = hashlib.sha256(metadata.encode()).hexdigest()
     if invoice.description_hash not in (None, expected):
         log.info("invoice %s does not carry the hash of its metadata", invoice.payment_hash)
+
+
+def _with_detail(words: str, error: HubError) -> str:
+    return f"{words} [{error.message.replace('[', '(').replace(']', ')')}]"
 
 
 def _is_error(status: str | None) -> bool:

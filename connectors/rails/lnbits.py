@@ -55,7 +55,10 @@ class LnbitsRail:
         self._headers = {"X-Api-Key": key}
         self._account = LnbitsAccount(api, self._headers, options.network)
         self.capabilities = Capabilities(
-            real_money=options.network == "bc", proves_by_preimage=True, network=options.network
+            real_money=options.network == "bc",
+            proves_by_preimage=True,
+            network=options.network,
+            exact_balance=True,
         )
 
     @classmethod

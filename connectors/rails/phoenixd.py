@@ -61,7 +61,10 @@ class PhoenixdRail:
         self._headers = {"Authorization": f"Basic {token}"}
         self._account = PhoenixdAccount(self._url, self._headers, options.network)
         self.capabilities = Capabilities(
-            real_money=options.network == "bc", proves_by_preimage=True, network=options.network
+            real_money=options.network == "bc",
+            proves_by_preimage=True,
+            network=options.network,
+            exact_balance=True,
         )
 
     @classmethod

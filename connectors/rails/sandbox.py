@@ -41,7 +41,9 @@ class SandboxRail:
     """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`. Safe to use from several threads and processes over one file."""
 
     name = "sandbox"
-    capabilities = Capabilities(real_money=False, proves_by_preimage=True, network=NETWORK)
+    capabilities = Capabilities(
+        real_money=False, proves_by_preimage=True, network=NETWORK, exact_balance=True
+    )
 
     def __init__(self, path: Path, options: SandboxOptions | None = None):
         self._file = SandboxFile(path)

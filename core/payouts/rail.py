@@ -89,13 +89,15 @@ class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a rail can prove. `real_money` guards: a hub refuses to run a real rail beside the sandbox. `slow`: it
-    settles in days, so that hours of doubt are no alarm."""
+    settles in days, so that hours of doubt are no alarm. `exact_balance`: its balance is all that it holds, to the satoshi,
+    and moves by payments alone; a channel's reserve and its fees are no part of such a one."""
 
     real_money: bool
     proves_by_preimage: bool
     network: str  # bolt11 prefix without `ln`: bc, tb, tbs, bcrt
     pays: Target = Target.INVOICE
     slow: bool = False
+    exact_balance: bool = False
 
 
 class Rail(Protocol):

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, DecimalText, JsonText, UtcDateTime
@@ -114,6 +114,19 @@ class Reconciliation(Base):
     finished_at: Mapped[datetime] = mapped_column(UtcDateTime)
     payments: Mapped[int] = mapped_column(Integer)
     findings: Mapped[list[Any]] = mapped_column(JsonText)
+
+
+class RailFunds(Base):
+    """What a rail's node holds of the operator's own: between `low_msat` and `high_msat`, as every look so far allows.
+    `disputed`: the last look did not fit, and an item waits for the operator."""
+
+    __tablename__ = "rail_funds"
+
+    rail: Mapped[str] = mapped_column(Text, primary_key=True)
+    low_msat: Mapped[int] = mapped_column(BigInteger)
+    high_msat: Mapped[int] = mapped_column(BigInteger)
+    disputed: Mapped[bool] = mapped_column(Boolean)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ExplainedPayment(Base):

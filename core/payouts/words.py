@@ -40,6 +40,7 @@ HOLD_NOTE = "Where you are paid was changed. Until then nothing is sent, to the 
 RETURN_NOTE = "A bank can still return it; then it is owed to you again."
 
 AGAIN = ":again"  # ends the reason of a payout that takes the place of a reversed one
+_DETAIL = re.compile(r" \[[^\[\]]*\]\Z")
 _CODE = re.compile(r"\A[a-z][a-z0-9_]*: ")
 
 
@@ -160,6 +161,6 @@ def said(
 
 
 def tidy(error: str) -> str:
-    """A job's word without its code, as a sentence."""
-    text = _CODE.sub("", error)
+    """A job's word without its code and without what stands in brackets for the operator, as a sentence."""
+    text = _DETAIL.sub("", _CODE.sub("", error))
     return text[:1].upper() + text[1:]

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     SUBSCRIPTION = "subscription"  # the vendor has switched our webhook off
     # payouts
     BALANCE = "low_balance"  # a rail cannot pay much longer
+    DRIFT = "balance_drift"  # a rail holds more or less than the books explain
     STUCK = "stuck"  # a payment is in doubt for longer than its rail should take
     ATTEMPTS = "attempts_used_up"  # a payout failed on every try and waits for an operator
     FEE = "fee_over_limit"  # a rail took more than it was allowed; stays until somebody has looked

@@ -6,6 +6,7 @@ import click
 
 from hub import config_files
 from hub.settings_file import load_settings
+from hub.wiring import check_money
 
 
 @click.command("check")
@@ -13,7 +14,7 @@ def command() -> None:
     """Read every configuration file; exit 2 with file, path and fix when one is wrong."""
     settings, directory = load_settings()
     types = list(config_files.task_types(directory))
-    config_files.plans(directory)
+    check_money(settings, config_files.plans(directory))
     config_files.policy(directory)
     connectors = config_files.connectors(directory, config_files.process_environment())
     for config in connectors.values():

@@ -13,7 +13,7 @@ from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Retryable
 from core.ledger.check import check
 from core.outbox.rows import Lease
-from core.payouts import alarms
+from core.payouts import alarms, drift
 from core.payouts.limits import DAY_MS, HOUR_MS, PayoutLimits
 from core.payouts.rail import Funded, Rail, Recording
 from core.payouts.reconcile import reconcile
@@ -39,10 +39,14 @@ async def watch(work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail], limit
     async with work.fenced(lease, "watch.next") as tx:
         _watch_slot(tx, await tx.now_ms(), ahead=1)
     held: dict[str, int] = {}
+    own: dict[str, drift.Span] = {}
     for name, rail in rails.items():
         if isinstance(rail, Funded):
             try:
+                before = await _books(work, name)
                 held[name] = await rail.balance_msat()
+                if rail.capabilities.exact_balance:
+                    own[name] = drift.own_funds(held[name], before, await _books(work, name))
             except Retryable as error:
                 log.warning("rail %s did not tell its balance: %s", name, error.message)
     slow = [name for name, rail in rails.items() if rail.capabilities.slow]
@@ -51,6 +55,8 @@ async def watch(work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail], limit
         await alarms.stuck(tx, limits, slow)
         for name, has_msat in held.items():
             await alarms.balance(tx, name, has_msat, limits)
+        for name, span in own.items():
+            await drift.judge(tx, name, span)
 
 
 async def check_books(work: UnitOfWork, lease: Lease, rails: Mapping[str, Rail]) -> None:
@@ -74,6 +80,11 @@ async def reconcile_rail(work: UnitOfWork, lease: Lease, rails: Mapping[str, Rai
         await reconcile(work, rail, lease=lease)
     async with work.finishing(lease, "watch.reconciled"):
         return
+
+
+async def _books(work: UnitOfWork, rail: str) -> drift.Books:
+    async with work.read() as session:
+        return await drift.books_of(session, rail)
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ NAMES = (
     "create",  # POST /v1/tasks
     "assign",  # a task to its offer
     "callback",  # an event to its receiver
+    "postings",  # the ledger beside bare inserts, and its check of a million
     "write_once",  # kill -9 everywhere while the ticket system misbehaves
     "hostile",  # what a hostile schema, answer or body costs
     "consensus",  # answers of real crowds, beside crowd-kit's methods

@@ -217,8 +217,9 @@ async def test_who_may_not_pay_in_is_told_why(till: Till) -> None:
 
 
 async def test_only_so_many_invoices_wait_at_once(till: Till) -> None:
-    for _ in range(MOST_OPEN):
-        made = await till.ask()
+    made = await till.ask()
+    for _ in range(MOST_OPEN - 1):
+        await till.ask()
     with pytest.raises(Conflict, match="20 invoices wait"):
         await till.ask()
     till.controls.pay_ours(made.invoice)

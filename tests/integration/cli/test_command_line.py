@@ -80,6 +80,26 @@ def test_check_names_a_mistake_in_one_line(bare: Hub, config_folder: Path) -> No
     assert bare("check") == Answer(2, "", f"configuration: hub.yaml: {message}\n")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('top_up_rail: ""', "top_up_rail: lnd", "billing.top_up_rail: 'lnd' is not among the rails"),
+        ("use: [sandbox]", "use: [sandbox, moon]", "rails.use: no rail ['moon']"),
+        ("use: [sandbox]", "use: [lnd]", "rails.options.lnd."),
+        ("top_up_least_sats: 1000", "top_up_least_sats: 99000000", "top_up_least_sats is above"),
+    ],
+)
+def test_check_reads_what_is_about_money(
+    bare: Hub, config_folder: Path, old: str, new: str, said: str
+) -> None:
+    file = config_folder / "hub.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    answer = bare("check")
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+
+
 def test_check_names_the_place_in_a_connector(bare: Hub, config_folder: Path) -> None:
     file = config_folder / "connectors" / "pagerduty.yaml"
     file.write_text(file.read_text().replace("region: us ", "region: uk "))

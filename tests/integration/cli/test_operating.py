@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from core import clock
 from tests.integration.cli.conftest import Answer, Hub, succeed, table
 
 UUID = r"[0-9a-f]{32}"
@@ -156,3 +157,36 @@ def test_the_books_of_a_new_organisation(hub: Hub) -> None:
 def test_lists_of_a_new_hub_are_empty_with_headings(hub: Hub) -> None:
     assert succeed(hub("jobs", "dead")) == ["id  topic  subject  attempts  last error"]
     assert succeed(hub("inbound", "list")) == ["id  connector  event  received  reason"]
+
+
+def test_an_organisation_pays_in_over_lightning(hub: Hub) -> None:
+    succeed(hub("organisations", "create", "acme", "--plan", "enterprise"))
+    made, invoice = succeed(hub("organisations", "top-up", "acme", "5000"))
+    top_up_id = made.split()[0]
+    assert table(succeed(hub("organisations", "top-ups", "acme")))[1][:5] == [
+        top_up_id,
+        "open",
+        "sandbox",
+        "5000",
+        "0",
+    ]
+    assert succeed(hub("organisations", "look", top_up_id)) == [f"{top_up_id} is open; 0 sats arrived"]
+    assert succeed(hub("sandbox", "pay", invoice)) == ["paid: 5000 sats of TEST MONEY"]
+    assert succeed(hub("organisations", "look", top_up_id)) == [f"{top_up_id} is credited; 5000 sats arrived"]
+    assert succeed(hub("ledger", "check")) == ["the books balance"]
+    month = clock.now().strftime("%Y-%m")
+    told = succeed(hub("organisations", "statement", "acme", month))
+    assert told[0] == f"acme, live, {month}, plan enterprise, not closed"
+    assert ["top_up", "1", "5000000"] in table(told)
+    for words, said in (
+        (("organisations", "top-up", "acme", "0.5"), "whole number"),
+        (("organisations", "top-up", "acme", "5"), "A top-up is 1000 to 10000000 sat"),
+        (("organisations", "look", "top_none"), "Top-up not found"),
+        (("organisations", "plan", "acme", "none"), "no plan 'none'"),
+        (("organisations", "statement", "acme", "2026-13"), "No such month"),
+        (("sandbox", "pay", "lnbcrt1"), "did not make this invoice"),
+    ):
+        answer = hub(*words)
+        assert answer.code == 1
+        assert said in answer.err
+    assert succeed(hub("organisations", "plan", "acme", "growth")) == ["acme is on the plan growth"]
