@@ -90,7 +90,7 @@ async def test_upgrading_what_is_at_head_changes_nothing(database: Database) -> 
 
 def test_the_migrations_are_one_line() -> None:
     """Two heads would make `hub migrate` refuse."""
-    assert SCRIPTS.get_heads() == [newest()]  # by Alembic's count and by the names of the files
+    assert SCRIPTS.get_heads() == [newest()]  # by Alembic and by the text of the files
     assert len(SCRIPTS.get_bases()) == 1
 
 
