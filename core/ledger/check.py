@@ -191,6 +191,8 @@ async def snapshot(session: AsyncSession) -> None:
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         await session.execute(text("SET LOCAL statement_timeout = 0"))  # a ledger of years takes its time
+        # Whoever reads a long file of it may be slow, and must not hold old rows for ever.
+        await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10min'"))
 
 
 def is_proof(preimage: str | None, payment_hash: str) -> bool:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_30_01"
-down_revision = "2026_11_30_14"
+down_revision = "2026_11_30_02"
 branch_labels = None
 depends_on = None
 
