@@ -62,7 +62,7 @@ def cli() -> None:
 
 def main() -> None:
     try:
-        cli()
+        cli(prog_name="hub")  # also when a test, or python -m, calls it
     except Misconfigured as error:
         click.echo(f"configuration: {error.message}", err=True)
         for path, what in error.field_errors.items():
