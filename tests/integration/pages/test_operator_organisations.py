@@ -78,7 +78,9 @@ async def test_the_plan_is_changed_and_its_promise_shown(stage: Stage) -> None:
     told = words((await stage.operator.http.get(f"{address}?environment=live")).text)
     assert "enterprise: 3 answers to a task, expert pool, monthly statement" in told
     async with stage.services.work.read() as session:
-        found = await session.scalars(select(AuditEntry).where(AuditEntry.action == "organisation.plan_changed"))
+        found = await session.scalars(
+            select(AuditEntry).where(AuditEntry.action == "organisation.plan_changed")
+        )
         assert [one.actor for one in found] == [f"person:{stage.operator.id}"]
 
 
