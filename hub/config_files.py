@@ -12,12 +12,18 @@ import msgspec
 
 from connectors.config import ConnectorConfig, load
 from core.billing.plans import Plan, Plans
-from core.errors import HubError, Misconfigured
+from core.errors import HubError, Invalid, Misconfigured
 from core.forms.profile import check
 from core.routing.model import Policy
 from core.tasks.types import TaskType, TaskTypes
 from core.verification.stages import check_stages
 from core.verification.stages.rules import check_rules
+from core.workers.model import MAX_TIER
+from core.workers.quiz import Quiz
+from core.workers.quiz import check as check_quiz
+from core.workers.quizzes import Quizzes
+from core.workers.tiers import Trust
+from hub.services import PeopleFiles
 from hub.settings_file import convert, read
 
 
@@ -59,6 +65,50 @@ def plans(directory: Path) -> Plans:
 def policy(directory: Path) -> Policy:
     path = directory / "routing.yaml"
     return convert(read(path), Policy, path.name, {}) if path.exists() else Policy()
+
+
+def trust(directory: Path) -> Trust:
+    """The rules of the tiers. Raises Misconfigured for a file that names fewer than two tiers."""
+    path = directory / "trust.yaml"
+    found = convert(read(path), Trust, path.name, {}) if path.exists() else Trust()
+    if not 2 <= len(found.tiers) <= MAX_TIER + 1:
+        raise Misconfigured(
+            "trust_file", f"{path.name}: tiers: give 2 to {MAX_TIER + 1} of them, from tier 0 up"
+        )
+    return found
+
+
+def quizzes(directory: Path) -> Quizzes:
+    """One file per skill. Raises Misconfigured for a bank that is too small or a question without its right option."""
+    found: list[Quiz] = []
+    for path in sorted((directory / "quizzes").glob("*.yaml")):
+        quiz = convert(read(path), Quiz, path.name, {})
+        if quiz.skill != path.stem:
+            raise Misconfigured(
+                "quiz_file", f"{path.name}: skill is {quiz.skill!r}; call the file {quiz.skill}.yaml"
+            )
+        try:
+            check_quiz(quiz)
+        except Invalid as error:
+            told = "; ".join(f"{place}: {text}" for place, text in error.field_errors.items())
+            raise Misconfigured(
+                error.code, f"{path.name}: {told}", field_errors=error.field_errors
+            ) from error
+        found.append(quiz)
+    return Quizzes(found)
+
+
+def terms(directory: Path) -> str:
+    """The terms that a new worker accepts, as plain text. Raises Misconfigured when there are none."""
+    path = directory / "terms.md"
+    if not path.exists() or not (text := path.read_text(encoding="utf-8").strip()):
+        raise Misconfigured("terms", f"{path} is missing or empty: write what a worker agrees to")
+    return text
+
+
+def people(directory: Path) -> PeopleFiles:
+    """Raises Misconfigured as each of the files does."""
+    return PeopleFiles(trust=trust(directory), quizzes=quizzes(directory), terms=terms(directory))
 
 
 def connectors(directory: Path, environ: Mapping[str, str]) -> dict[str, ConnectorConfig]:

@@ -26,6 +26,8 @@ from core.routing.model import Policy
 from core.tasks.creation import Created, Prepared
 from core.tasks.model import Environment
 from core.tasks.types import TaskTypes
+from core.workers.quizzes import Quizzes
+from core.workers.tiers import Trust
 
 NO_TOP_UPS = TopUpTerms()
 
@@ -45,6 +47,10 @@ class WebSettings(Protocol):
     def payout_hold_hours(self) -> int: ...
     @property
     def payouts(self) -> Caps: ...
+    @property
+    def sign_up_open(self) -> bool: ...
+    @property
+    def asks_per_minute(self) -> int: ...
 
 
 class LoadedConnector(Protocol):
@@ -101,6 +107,15 @@ class Rates(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PeopleFiles:
+    """What the files say about workers: the rules of the tiers, the quizzes, and the terms that a newcomer accepts."""
+
+    trust: Trust = field(default_factory=Trust)
+    quizzes: Quizzes = field(default_factory=lambda: Quizzes([]))
+    terms: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
     """`queue_answers` asks whether the alarm clock (Redis) is there; without it jobs run late, not never.
     `watch_connectors` reads changed connector files until it is cancelled.
@@ -121,6 +136,7 @@ class Services:
     intake: Intake
     callbacks: Callbacks
     queue_answers: Callable[[], Awaitable[bool]]
+    people: PeopleFiles = field(default_factory=PeopleFiles)
     watch_connectors: Callable[[], Coroutine[Any, Any, None]] | None = None
     wallets: SandboxWallets | None = None
     top_ups: TopUpTerms = NO_TOP_UPS
@@ -129,3 +145,7 @@ class Services:
     def rate(self) -> Rate:
         """The rate at which money may be paid now. Raises Retryable (`no_rate`)."""
         return self.rates.current()
+
+    @property
+    def trust(self) -> Trust:
+        return self.people.trust

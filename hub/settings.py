@@ -126,6 +126,14 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     top_up_minutes: Annotated[int, msgspec.Meta(ge=5, le=1_440)] = 60
 
 
+class Workers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`signup` open: anybody may ask for an invitation under /join, `asks_per_minute` from one address of the network; an
+    operator sends the link (the hub sends no mail). Closed: only operators invite."""
+
+    signup: Literal["open", "closed"] = "closed"
+    asks_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 5
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `config/hub.yaml`. `secret_keys` seal what must be read back (webhook secrets): the first seals,
     all open; empty means a key file of our own in the data folder."""
@@ -141,6 +149,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rates: Rates = Rates()
     rails: RailSettings = RailSettings()
     payouts: PayoutCaps = PayoutCaps()
+    workers: Workers = Workers()
     billing: Billing = Billing()
     log: Literal["auto", "json", "human"] = "auto"
 
@@ -159,6 +168,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def client_ip_header(self) -> str:
         return self.server.client_ip_header.lower()
+
+    @property
+    def sign_up_open(self) -> bool:
+        return self.workers.signup == "open"
+
+    @property
+    def asks_per_minute(self) -> int:
+        return self.workers.asks_per_minute
 
     @property
     def payout_hold_hours(self) -> int:

@@ -82,7 +82,7 @@ async def wire(
     values = os.environ if environ is None else environ
     types, plans = config_files.task_types(directory), config_files.plans(directory)
     book = ConnectorBook(directory, lambda: _connectors(directory, values))
-    policy = in_force(config_files.policy(directory), plans)
+    policy, people = in_force(config_files.policy(directory), plans), config_files.people(directory)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = rails_of(settings)
     rail_orders, top_ups = orders(settings, plans), top_ups_of(settings, rails)
@@ -114,6 +114,7 @@ async def wire(
                 intake=IntakeLane(work),
                 callbacks=CallbackTester(work, outbound, sealer),
                 queue_answers=queue.ping,
+                people=people,
                 watch_connectors=lambda: watch_files(work, book),
                 wallets=SandboxWallets(settings.folder / SANDBOX_FILE) if "sandbox" in rails else None,
                 top_ups=top_ups,

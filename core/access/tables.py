@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db.base import Base, UtcDateTime
+from core.db.base import Base, JsonText, UtcDateTime
 
 
 class Organisation(Base):
@@ -73,4 +73,25 @@ class Session(Base):
     csrf_token: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Invitation(Base):
+    """A way in for a new worker: asked for by a stranger (`digest` is None until an operator makes the link) or made by
+    an operator. One use, until `expires_at`. `skills` are granted without a quiz."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (Index("ix_invitations_email", "email"),)
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    digest: Mapped[str | None] = mapped_column(Text, unique=True)
+    email: Mapped[str] = mapped_column(Text)
+    environment: Mapped[str] = mapped_column(Text)
+    tier: Mapped[int] = mapped_column(Integer)
+    skills: Mapped[list[str]] = mapped_column(JsonText)
+    made_by: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    used_by: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     BREAKER = "breaker"  # too many payments in doubt: nothing new goes over the rail
     RECONCILIATION = "reconciliation"  # a rail's history and our attempts disagree
     BOOKS = "books"  # a rule of the ledger is broken
+    # workers
+    APPEAL = "appeal_overdue"  # a worker's appeal waits longer than promised
     CLOCK = "clock"  # this machine's clock and the database's differ
 
 

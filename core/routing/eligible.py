@@ -72,6 +72,25 @@ RULES: dict[Refusal, Callable[[Question, Candidate], bool]] = {
 }
 
 
+# For whom it refuses, to read.
+SENTENCES_TO_WORKER: dict[Refusal, str] = {
+    Refusal.ENVIRONMENT: "There is no such question",
+    Refusal.UNAVAILABLE: "You are paused, suspended or outside of your hours: switch offers on first",
+    Refusal.SKILLS: "It asks for a skill that you do not have; there is a quiz for it",
+    Refusal.TIER: "It asks for a higher trust tier",
+    Refusal.LANGUAGE: "It asks for a language that is not among yours",
+    Refusal.EXPERTS: "It is kept for the pool of experts",
+    Refusal.NOT_ALLOWED: "Whoever asks works with people of their own choice",
+    Refusal.BLOCKED: "Whoever asks works with people of their own choice",
+    Refusal.COOL_OFF: "You left an offer unanswered a moment ago",
+    Refusal.SAME_CLUSTER: "Somebody from your household or device had this question",
+    Refusal.PRICE: "It pays less than the least that you work for",
+    Refusal.CAPACITY: "Your hands are full: finish or give back something first",
+    Refusal.HAD_IT: "You had this question before",
+    Refusal.SAME_ADDRESS: "Somebody who is paid where you are had this question",
+}
+
+
 def refusals(question: Question, worker: Candidate) -> list[Refusal]:
     """Every reason why this worker may not take the task, in the order of `RULES`; none means that they may."""
     return [reason for reason, refuses in RULES.items() if refuses(question, worker)]

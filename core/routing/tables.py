@@ -29,7 +29,7 @@ class Assignment(Base):
     """One worker's turn at one task. Never the same person twice on a task; a slot has one living holder.
     `expires_at` ends an offer; `due_at` is when the task is taken back. Set on accepting: half of such answers come within
     `p50_seconds`, nine in ten within `p90_seconds`, and from `worry_at` on this one is likely to be late. `woken_at`: when
-    the worker was told that the time is nearly up."""
+    the worker was told that the time is nearly up. `extended_from`: what `due_at` was before their one extension."""
 
     __tablename__ = "assignments"
     __table_args__ = (
@@ -56,6 +56,7 @@ class Assignment(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    extended_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reason: Mapped[str | None] = mapped_column(Text)
     p50_seconds: Mapped[float | None] = mapped_column(Float)

@@ -13,10 +13,14 @@ from sqlalchemy.exc import IntegrityError
 from core import clock
 from core.audit.record import record
 from core.db.unit_of_work import Transaction
-from core.errors import Conflict, NotFound
+from core.errors import Conflict
 from core.workers import check
+from core.workers.availability import pause, resume
 from core.workers.model import NewWorker, ProfileChange
+from core.workers.row import announce_free, locked
 from core.workers.tables import Worker, WorkerSkill
+
+__all__ = ["announce_free", "change", "cool_off", "create", "locked", "pause", "resume", "set_payout_address"]
 
 
 async def create(tx: Transaction, new: NewWorker, *, actor: str) -> Worker:
@@ -77,8 +81,11 @@ async def change(tx: Transaction, worker_id: str, wanted: ProfileChange, *, acto
         setattr(worker, name, value)
     if skills is not None:
         before = await _skills(tx, worker_id)
-        await tx.session.execute(delete(WorkerSkill).where(WorkerSkill.worker_id == worker_id))
-        await _write_skills(tx, worker_id, skills)
+        gone = [skill for skill in before if skill not in skills]
+        await tx.session.execute(
+            delete(WorkerSkill).where(WorkerSkill.worker_id == worker_id, WorkerSkill.skill.in_(gone))
+        )
+        await _write_skills(tx, worker_id, skills - set(before))
         detail["skills"] = {"from": before, "to": sorted(skills)}
     await record(tx, actor=actor, action="worker.changed", subject=worker_id, **detail)
     if worker.available:
@@ -108,53 +115,11 @@ async def set_payout_address(
     return worker
 
 
-async def pause(tx: Transaction, worker_id: str, *, actor: str) -> Worker:
-    """No new offers from now on; what is in hand stays. Raises NotFound."""
-    return await _set_available(tx, worker_id, available=False, actor=actor)
-
-
-async def resume(tx: Transaction, worker_id: str, *, actor: str) -> Worker:
-    """Offers come again, beginning with what waits. Raises NotFound."""
-    return await _set_available(tx, worker_id, available=True, actor=actor)
-
-
 async def cool_off(tx: Transaction, worker_id: str, seconds: int) -> None:
     """No offers for so long; then what waits is looked through again."""
     worker = await locked(tx, worker_id)
     worker.cool_off_until = clock.from_ms(await tx.now_ms() + seconds * 1000)
     tx.emit("worker.free", worker.environment, delay=seconds)
-
-
-def announce_free(tx: Transaction, environment: str) -> None:
-    """Somebody may be able to take a waiting task now: `routing.actions.offer_waiting` looks. Once a transaction."""
-    if not any(
-        job.topic == "worker.free" and job.subject == environment and not job.delay_ms for job in tx.jobs
-    ):
-        tx.emit("worker.free", environment)
-
-
-async def _set_available(tx: Transaction, worker_id: str, *, available: bool, actor: str) -> Worker:
-    worker = await locked(tx, worker_id)
-    if worker.available == available:
-        return worker
-    worker.available = available
-    if available:
-        worker.idle_since = clock.from_ms(await tx.now_ms())
-        announce_free(tx, worker.environment)
-    action = "worker.resumed" if available else "worker.paused"
-    await record(tx, actor=actor, action=action, subject=worker_id)
-    return worker
-
-
-async def locked(tx: Transaction, worker_id: str) -> Worker:
-    """The row, held until the end of the transaction. The ORM writes only the columns that changed, so a load that
-    routing counts meanwhile is never overwritten."""
-    worker = await tx.session.get(
-        Worker, worker_id, with_for_update={"key_share": True}, populate_existing=True
-    )
-    if worker is None:
-        raise NotFound("unknown_worker", "There is no such worker")
-    return worker
 
 
 async def _skills(tx: Transaction, worker_id: str) -> list[str]:

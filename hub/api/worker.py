@@ -21,7 +21,9 @@ from core.forms import validate
 from core.payouts.address import set_address
 from core.payouts.queries import totals_of
 from core.routing import actions as routing
+from core.routing import refusing
 from core.workers import actions as workers
+from core.workers import availability
 from hub.api.decoding import Fields, Query, read_object, whole
 from hub.api.worker_views import (
     MeView,
@@ -170,6 +172,7 @@ async def accept(
 ) -> TurnState:
     async with services.work.begin("routing.accept") as tx:
         found = await routing.accept(tx, assignment_id, person.person_id, services.policy)
+        await availability.accepted(tx, person.person_id)
     return TurnState(id=found.id, state=found.state)
 
 
@@ -178,7 +181,8 @@ async def decline(
     assignment_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> TurnState:
     async with services.work.begin("routing.decline") as tx:
-        found = await routing.decline(tx, assignment_id, person.person_id)
+        most = services.trust.declines_to_pause
+        found, _ = await refusing.decline(tx, assignment_id, person.person_id, most)
     return TurnState(id=found.id, state=found.state)
 
 

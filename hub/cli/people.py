@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from msgspec.structs import asdict
 
 from core.access import people, sessions
 from core.access.roles import Role
@@ -12,7 +13,8 @@ from core.money import MSAT_PER_SAT
 from core.tasks.model import Environment
 from core.workers import actions as workers
 from core.workers.model import NewWorker
-from hub.cli.common import OPERATOR, run
+from core.workers.tiers import Tier
+from hub.cli.common import OPERATOR, run, table
 from hub.wiring import Wiring
 
 
@@ -89,6 +91,21 @@ def link(email: str) -> None:
             return await _link(wiring, tx, person)
 
     click.echo(run(act))
+
+
+@command.command("tiers")
+def tiers() -> None:
+    """The rules of the trust tiers that are in force."""
+
+    async def act(wiring: Wiring) -> list[list[str]]:
+        found = wiring.services.trust.tiers
+        return [[str(number), one.name, one.may, _asks(one)] for number, one in enumerate(found)]
+
+    table(run(act), ["tier", "name", "may", "asks for"])
+
+
+def _asks(tier: Tier) -> str:
+    return ", ".join(f"{name} {value}" for name, value in asdict(tier.enter).items() if value) or "nothing"
 
 
 async def _link(wiring: Wiring, tx: people.Transaction, person: Person) -> str:

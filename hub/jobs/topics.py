@@ -24,6 +24,9 @@ from core.routing import actions as routing
 from core.routing import sla
 from core.secret import Secret
 from core.verification import actions as verification
+from core.workers import availability, quizzes
+from core.workers.standing import reconsider
+from core.workers.suspensions import overdue
 from hub.jobs import payout_watch, reconcile, upkeep
 from hub.jobs.run import Handler
 from hub.wiring import Wiring
@@ -62,6 +65,13 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "worker.free": lambda lease: routing.offer_waiting(s.work, lease, s.types, wiring.policy),
         "assignment.lapse": local("routing.lapse", lapse),
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
+        "worker.hours": local("workers.hours", availability.ring),
+        "skill.lapse": local("workers.skill_lapsed", quizzes.lapse_skill),
+        "quiz.lapse": local("workers.quiz_lapsed", quizzes.lapse_attempt),
+        "appeal.due": local("workers.appeal_due", lambda tx, lease: overdue(tx, lease.subject)),
+        "worker.evidence": local(
+            "workers.reconsider", lambda tx, lease: reconsider(tx, lease.subject, s.trust)
+        ),
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
         "payout.earned": lambda lease: convert(s.work, lease, s.plans, s.rate),

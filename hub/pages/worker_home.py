@@ -16,7 +16,9 @@ from core.errors import Conflict, Invalid
 from core.payouts.address import set_address
 from core.payouts.queries import totals_of, where_of
 from core.routing import actions as routing
+from core.routing import refusing
 from core.workers import actions as workers
+from core.workers import availability
 from hub import auth
 from hub.pages import desk as desks
 from hub.pages.guards import no_nul
@@ -29,6 +31,7 @@ NOTICES = {
     "gone": "That offer is no longer open. Nothing is lost: the next one comes by itself.",
     "late": "That question is no longer in your hands.",
     "declined": "Declined. Somebody else is asked.",
+    "declined-paused": "Declined. You said no several times in a row, so your offers are paused: switch them on when you want to work.",
     "released": "Given back. It does not count against you.",
     "address": "Your Lightning address is saved.",
     "paused": "You get no new offers until you switch them on again.",
@@ -124,6 +127,7 @@ async def accept(
     try:
         async with services.work.begin("routing.accept") as tx:
             await routing.accept(tx, assignment_id, person.person_id, services.policy)
+            await availability.accepted(tx, person.person_id)
     except Conflict:
         return see_other("/worker?notice=gone")
     return see_other(f"/worker/assignments/{assignment_id}")
@@ -136,10 +140,11 @@ async def decline(
     """Say no to the offer."""
     try:
         async with services.work.begin("routing.decline") as tx:
-            await routing.decline(tx, assignment_id, person.person_id)
+            most = services.trust.declines_to_pause
+            _, paused = await refusing.decline(tx, assignment_id, person.person_id, most)
     except Conflict:
         return see_other("/worker?notice=gone")
-    return see_other("/worker?notice=declined")
+    return see_other(f"/worker?notice={'declined-paused' if paused else 'declined'}")
 
 
 @post("/availability", name="worker.availability", include_in_schema=False)

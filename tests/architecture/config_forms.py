@@ -36,6 +36,8 @@ from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
 from core.routing.model import Policy
 from core.tasks.types import TaskType
+from core.workers.quiz import Quiz
+from core.workers.tiers import Trust
 from hub.config_files import _PlansFile as PlansFile  # the form of the whole file has no other user
 from hub.settings import Settings
 
@@ -78,6 +80,8 @@ FORMS = (
     Form(file="hub.yaml, `rates.options` of any other source", struct=SourceOptions),
     Form(file="plans.yaml", struct=PlansFile, schema="plans"),
     Form(file="routing.yaml", struct=Policy, schema="routing"),
+    Form(file="quizzes/*.yaml", struct=Quiz, schema="quiz"),
+    Form(file="trust.yaml", struct=Trust, schema="trust"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),
     Form(file="connectors/*.yaml", struct=ConnectorFile),
     *(

@@ -28,9 +28,23 @@ TITLES = {
     "core.replies.states.TRANSITIONS": "Reply: one write into one ticket",
     "core.routing.states.TRANSITIONS": "Assignment: one worker's turn at one task",
     "core.tasks.states.TRANSITIONS": "Task",
+    "core.workers.states.SUSPENSION_TRANSITIONS": "Suspension of a worker",
+    "core.workers.states.APPEAL_TRANSITIONS": "Appeal of a worker",
+    "core.workers.states.QUIZ_TRANSITIONS": "Attempt at a quiz",
     "core.verification.states.TRANSITIONS": "Verification of one submission",
 }
-_ORDER = ("intake", "tasks", "routing", "verification", "payouts", "bank", "billing", "replies", "callbacks")
+_ORDER = (
+    "intake",
+    "tasks",
+    "routing",
+    "verification",
+    "payouts",
+    "bank",
+    "billing",
+    "replies",
+    "callbacks",
+    "workers",
+)
 
 
 def written(text: str) -> str:

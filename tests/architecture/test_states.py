@@ -62,6 +62,7 @@ def test_the_tables_are_found() -> None:
         "routing",
         "tasks",
         "verification",
+        "workers",
     }
 
 
