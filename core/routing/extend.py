@@ -6,17 +6,13 @@ from core import clock
 from core.audit.record import record
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict, NotFound
+from core.routing import promise
 from core.routing.assignments import task_for_update
 from core.routing.states import AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
 
-PERCENT = 50  # of the task's SLA
-
-
-def extended_ms(due_ms: int, sla_seconds: int, hard_stop_ms: int) -> int:
-    """Half an SLA more, never past the hard stop."""
-    return min(due_ms + sla_seconds * 10 * PERCENT, hard_stop_ms)
+PERCENT = 50  # of the task's SLA; never past its hard stop
 
 
 def may_extend(assignment: Assignment, task: Task) -> bool:
@@ -43,17 +39,8 @@ async def extend(tx: Transaction, assignment_id: str, worker_id: str) -> Assignm
     now, due = await tx.now_ms(), clock.to_ms(found.due_at)
     if found.state != AssignmentState.ACCEPTED or now >= due:
         raise Conflict("wrong_state", "This task is no longer in your hands", state=found.state)
-    until = extended_ms(due, task.sla_seconds, clock.to_ms(task.hard_stop_at))
-    if until <= due:
-        raise Conflict("no_more_time", "You have all the time there is until the task ends")
-    found.extended_from, found.due_at = found.due_at, clock.from_ms(until)
-    tx.emit(
-        "task.at_100",
-        task.id,
-        body={"at_ms": until},
-        delay=(until - now) / 1000,
-        key=f"assignment:{found.id}:extended",
-    )
+    found.extended_from = found.due_at
+    until = await promise.extend(tx, task, found, task.sla_seconds * PERCENT // 100)
     actor = f"person:{worker_id}"
     await record(
         tx, actor=actor, action="assignment.extended", subject=found.id, task=task.id, until_ms=until
