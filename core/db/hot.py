@@ -210,7 +210,7 @@ TASKS = Columns(
         "fee_minimum_msat": "bigint",
         "spread_msat": "bigint",
         "payout_msat": "bigint",
-        "reroutes": "int",
+        "language": "text",
         "answers_wanted": "int",
         "version": "int",
         "created_at": "bigint",

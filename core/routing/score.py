@@ -64,7 +64,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_time(speed: Speed, seconds_left: float) -> float:
-    """The chance that the answer comes within `seconds_left`."""
+    """The chance that the answer comes within `seconds_left`: `predict.in_time` at the beginning of the work, for sixty
+    candidates at a time."""
     if seconds_left <= 0:
         return 0.0
     late = 0.5 * math.erfc((math.log(seconds_left) - speed.mu) / (speed.sigma * _ROOT_2))

@@ -303,7 +303,7 @@ def _row(item: Prepared, funded: bool, now: int) -> tuple[Any, ...]:
         item.fee_minimum_msat,
         item.quote.spread_msat,
         item.quote.payout_msat,
-        0,
+        new.language,
         1,
         1,
         now,

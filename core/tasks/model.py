@@ -46,7 +46,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     """A request that passed every check of form: types, limits, the answer-schema profile. `amount` is the most that
     a worker gets, in `currency`; `sla_seconds` is 30 to 86,400; `request_digest` is the SHA-256 of what was asked,
-    by which a replay is told from a clash; `header_key` is the Idempotency-Key header, when there was one."""
+    by which a replay is told from a clash; `header_key` is the Idempotency-Key header, when there was one; `language` is what its people must work in, when the
+    request says so and not the task type."""
 
     organisation_id: str
     environment: Environment
@@ -60,6 +61,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     currency: Currency
     skills: list[str]
+    language: str | None = None
     callback_url: str | None = None
     metadata: dict[str, Any] | None = None
     source: Source | None = None

@@ -15,7 +15,7 @@ from core.errors import Malformed
 from core.forms import profile
 from core.money import Currency
 from core.tasks.model import NewTask, RiskTier
-from core.tasks.types import TaskType
+from core.tasks.types import LANGUAGE, TaskType
 from hub.api.decoding import REQUIRED, Fields, RawObject
 from hub.api.urls import check_url
 
@@ -32,6 +32,7 @@ _risk = msgspec.json.Decoder(RiskTier)
 _sla = msgspec.json.Decoder(Annotated[int, Meta(ge=SLA_BOUNDS[0], le=SLA_BOUNDS[1])])
 _json_object = msgspec.json.Decoder(dict[str, Any])
 _skills = msgspec.json.Decoder(Annotated[list[_Skill], Meta(max_length=16)])
+_language = msgspec.json.Decoder(Annotated[str, Meta(pattern=LANGUAGE, max_length=35)])
 _text = msgspec.json.Decoder(str)
 _currency = msgspec.json.Decoder(Currency)
 _amount = msgspec.json.Decoder(Decimal)
@@ -49,6 +50,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal | None
     currency: Currency | None
     skills: list[str]
+    language: str | None
     callback_url: str | None
     metadata: dict[str, Any] | None
 
@@ -65,6 +67,7 @@ def asked(raw: RawObject, header_key: str | None = None) -> Asked:
     output_schema = fields.take(_json_object, "outputSchema", "output_schema")
     amount, currency = _payout(fields)
     skills = fields.take(_skills, "skillsRequired", "skills_required", "requiredSkills")
+    language = fields.take(_language, "language")
     callback_url = fields.take(_text, "callbackUrl", "callback_url")
     if callback_url is not None and (wrong := check_url(callback_url)):
         fields.fail("callbackUrl", wrong)
@@ -83,6 +86,7 @@ def asked(raw: RawObject, header_key: str | None = None) -> Asked:
         amount=amount,
         currency=currency,
         skills=skills or [],
+        language=language,
         callback_url=callback_url,
         metadata=metadata,
     )
@@ -125,6 +129,8 @@ def digest(request: Asked) -> str:
     `0.5`. The key itself is left out, and so are defaults, which the operator may change between two tries."""
     amount = None if request.amount is None else f"{request.amount.normalize():f}"
     told = {**msgspec.structs.asdict(request), "amount": amount, "idempotency_key": ""}
+    if request.language is None:
+        del told["language"]  # as requests were digested that knew none
     return hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()
 
 
@@ -149,6 +155,7 @@ def new_task(request: Asked, kind: TaskType, caller: Caller, header_key: str | N
         amount=amount,
         currency=currency,
         skills=sorted({*kind.skills, *request.skills}),
+        language=request.language,
         callback_url=request.callback_url,
         metadata=request.metadata,
         header_key=header_key,

@@ -16,6 +16,7 @@ from core.ledger import accounts
 from core.ledger.tables import LedgerAccount
 from core.money import MSAT_PER_SAT, Currency, decimal_of, to_msat
 from core.tasks.model import Environment
+from hub.cli import organisation_people
 from hub.cli.common import OPERATOR, organisation_named, run, table
 from hub.wiring import Wiring
 
@@ -47,6 +48,9 @@ def create(name: str, plan: str) -> None:
             )
 
     click.echo(run(act))
+
+
+command.add_command(organisation_people.command)
 
 
 @command.command("list")

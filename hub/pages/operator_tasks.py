@@ -25,6 +25,7 @@ from core.tasks.states import CANCELLABLE, TaskStatus
 from core.tasks.tables import Task
 from hub import auth
 from hub.observe import trail as trails
+from hub.observe import why
 from hub.observe.trail_entries import timeline
 from hub.pages import operator_reads as reads
 from hub.pages.desk import test_money
@@ -90,6 +91,8 @@ async def show_task(
 ) -> Response[str]:
     """The whole trail of one task."""
     trail = await _trail(services, task_id)
+    async with services.work.read() as session:
+        whys = await why.of_task(session, task_id)
     return page(
         "operator_task.html",
         person,
@@ -101,6 +104,8 @@ async def show_task(
         task=trail.task,
         moods=MOODS,
         entries=timeline(trail),
+        whys=whys[::-1],
+        parts=why.EXPLAINED,
         pretty=_pretty,
         may_operate=may(person.role, Scope.OPERATE),
         cancellable=trail.task.status in CANCELLABLE,

@@ -14,6 +14,8 @@ NAMES = (
     "mapping",  # what a delivery means, without I/O
     "create",  # POST /v1/tasks
     "assign",  # a task to its offer
+    "claim",  # a task to the best of a thousand to a million workers
+    "assign_100k",  # a hundred tasks a second to a hundred thousand workers
     "callback",  # an event to its receiver
     "postings",  # the ledger beside bare inserts, and its check of a million
     "write_once",  # kill -9 everywhere while the ticket system misbehaves

@@ -1,4 +1,4 @@
-"""A random life of tasks and workers against a real SQLite database: whatever is offered, accepted, declined, given
+"""A random life of tasks and workers against real databases, with a directory of the workers and without: whatever is offered, accepted, declined, given
 back, answered, timed out, paused or cancelled, in whatever order, the rules of routing hold after each step."""
 
 from __future__ import annotations
@@ -7,19 +7,33 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import select, text
 
+from core import clock
 from core.db.engine import Database
 from core.db.migrate import upgrade
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict
 from core.routing import actions, endings
+from core.routing.directory.follow import Follower
+from core.routing.directory.registry import followers
+from core.routing.eligible import may_take
+from core.routing.model import Question
+from core.routing.people import everybody
 from core.routing.states import HOLDS_CAPACITY, LIVE
 from core.routing.tables import Assignment
 from core.tasks.states import ENDED, TaskStatus
@@ -27,9 +41,19 @@ from core.tasks.tables import Task
 from core.workers import actions as workers
 from core.workers.model import ProfileChange
 from core.workers.tables import Worker
+from tests.conftest import new_postgres_database
 from tests.factories_routing import Hub, a_task, a_type, a_worker, an_organisation
 
+pytestmark = pytest.mark.timeout(240)
 KIND = a_type(max_reroutes=2, hard_stop_factor=4, answers_limit=2)
+ANYTHING = Question(
+    task_id="t",
+    environment="test",
+    skills=frozenset(),
+    minimum_tier=0,
+    payout_msat=1,
+    clusters=frozenset({"ring"}),
+)
 ANSWERS = st.sampled_from([{"answer": "yes"}, {"answer": 7}, {}])
 _template: list[Path] = []
 
@@ -59,17 +83,23 @@ class RoutingMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "hub.db"
         shutil.copy(template(self.runner), path)
-        self.hub = Hub(UnitOfWork(Database(f"sqlite:///{path}")), KIND)
+        self.hub = Hub(UnitOfWork(Database(self.url(path))), KIND)
         self.workers: list[str] = []
         self.organisation = ""
+        self.follower: Follower | None = None
+
+    def url(self, path: Path) -> str:
+        """Of the database of this example; `path` is a fresh SQLite file."""
+        return f"sqlite:///{path}"
 
     def teardown(self) -> None:
+        followers.pop(self.hub.work.database, None)
         self.runner.run(self.hub.work.database.close())
         self.runner.close()
         self.folder.cleanup()
 
-    @initialize(capacities=st.lists(st.integers(1, 3), min_size=2, max_size=7))
-    def people(self, capacities: list[int]) -> None:
+    @initialize(capacities=st.lists(st.integers(1, 3), min_size=2, max_size=7), directory=st.booleans())
+    def people(self, capacities: list[int], directory: bool) -> None:
         async def make() -> None:
             async with self.hub.work.begin("test.seed") as tx:
                 self.organisation = await an_organisation(tx)
@@ -77,8 +107,26 @@ class RoutingMachine(RuleBasedStateMachine):
                     await a_worker(tx, capacity=size, reliability=1 - n / 10)
                     for n, size in enumerate(capacities)
                 ]
+            if directory:
+                self.follower = followers[self.hub.work.database] = Follower(self.hub.work)
+                await self.follower.rebuild()
 
         self.runner.run(make())
+
+    @rule()
+    def the_directory_looks(self) -> None:
+        """Between two looks it is behind, which is what it is in life."""
+        if self.follower is not None:
+            self.runner.run(self.follower.catch_up())
+
+    @rule(pick=st.integers(0, 99), cluster=st.sampled_from([None, "ring"]))
+    def a_ring_is_found(self, pick: int, cluster: str | None) -> None:
+        async def act() -> None:
+            async with self.hub.work.begin("test.cluster") as tx:
+                worker = await tx.session.get_one(Worker, self.workers[pick % len(self.workers)])
+                worker.cluster_id = cluster
+
+        self.runner.run(act())
 
     @rule(sla=st.sampled_from([60, 300, 600]))
     def ask(self, sla: int) -> None:
@@ -182,6 +230,14 @@ class RoutingMachine(RuleBasedStateMachine):
             people = (await session.scalars(select(Worker))).all()
             tasks = (await session.scalars(select(Task))).all()
             everything = (await session.scalars(select(Assignment))).all()
+            now = clock.now_ms()
+            all_of_them = await everybody(session, ANYTHING, now, 100)
+        if self.follower is not None:
+            await self.follower.catch_up()
+            found = self.follower.select(ANYTHING, now, 600, 100)
+            assert {one.worker_id for one in found.candidates} == {
+                one.worker_id for one in all_of_them if may_take(ANYTHING, one)
+            }
         live = [one for one in everything if one.state in LIVE]
         held = Counter(one.worker_id for one in live if one.state in HOLDS_CAPACITY)
         for worker in people:
@@ -230,5 +286,27 @@ def _status_fits(status: TaskStatus, states: list[str]) -> bool:
             return not states
 
 
-RoutingMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
+class OnPostgres(RoutingMachine):
+    """The same life on PostgreSQL, where the offer goes another way (`core/routing/at_once.py`)."""
+
+    fresh: Callable[[], str]
+
+    def url(self, path: Path) -> str:
+        return self.fresh()
+
+
+RoutingMachine.TestCase.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)
 TestRouting = RoutingMachine.TestCase
+
+
+def test_routing_on_postgres(postgres_server: str, postgres_template: str) -> None:
+    def fresh() -> str:
+        return asyncio.run(new_postgres_database(postgres_server, postgres_template))
+
+    class Machine(OnPostgres):
+        pass
+
+    Machine.fresh = staticmethod(fresh)
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=4, stateful_step_count=25, deadline=None)
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -14,7 +14,8 @@ from sqlalchemy import text
 from core import clock
 from core.db.engine import NOW_MS
 from core.db.hot import for_dialect
-from core.db.unit_of_work import UnitOfWork
+from core.db.quick import opened
+from core.db.unit_of_work import UnitOfWork, away
 from core.errors import Unavailable
 from core.routing.directory.bitmaps import Directory
 from core.routing.directory.entry import ALL, LOADS, SOME, Entry, names
@@ -56,7 +57,7 @@ _PRUNE = """
         SELECT seq FROM worker_changes WHERE at_ms < $1::bigint ORDER BY seq LIMIT $2::bigint)"""
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """How far a directory has read: see `_SINCE`; and the database's clock then."""
 
     at: int = 0
@@ -71,11 +72,19 @@ class Follower:
         self.rebuilds = 0
         self.applied = 0
         self._work = work
-        self._place = _Place()
+        self.place = Place()
         self._looked = 0.0
         self._built = 0.0
         self._pruned = clock.monotonic()
         self._one = asyncio.Lock()
+
+    @classmethod
+    def with_directory(cls, work: UnitOfWork, directory: Directory, place: Place) -> Follower:
+        """One that goes on from `place` with a directory that another has read, such as the process it was forked from."""
+        follower = cls(work)
+        follower.directory, follower.place = directory, place
+        follower._built = clock.monotonic()
+        return follower
 
     @property
     def fresh(self) -> bool:
@@ -85,7 +94,7 @@ class Follower:
         """Everything anew, beside the directory that is in use until then. Raises Unavailable."""
         directory, place = await self._read_all()
         async with self._one:
-            self.directory, self._place = directory, place
+            self.directory, self.place = directory, place
             self._built = self._looked = clock.monotonic()
             self.rebuilds += 1
             await self._catch_up()
@@ -154,14 +163,14 @@ class Follower:
         since = clock.monotonic() - self._built
         return directory.moved > max(16, len(directory) // 20) and since > REBUILD_SECONDS
 
-    async def _read_all(self) -> tuple[Directory, _Place]:
+    async def _read_all(self) -> tuple[Directory, Place]:
         dialect = self._work.database.dialect
         directory = Directory()
         async with self._work.read() as session:
             connection = await session.connection()
             if dialect == "postgresql":
                 await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            place = _Place(*(await connection.exec_driver_sql(_HERE[dialect])).one())
+            place = Place(*(await connection.exec_driver_sql(_HERE[dialect])).one())
             rows = await connection.stream(text(ALL[dialect]), execution_options={"yield_per": CHUNK})
             async for chunk in rows.partitions(CHUNK):
                 await asyncio.to_thread(directory.fill, [Entry(*row) for row in chunk])
@@ -173,28 +182,45 @@ class Follower:
         if directory is None:
             return
         started = clock.monotonic()
-        async with self._work.read() as session:
-            connection = await session.connection()
-            rows: Sequence[Any] = (await connection.exec_driver_sql(_SINCE[dialect], (self._place.at,))).all()
-            place = _Place(*rows[0][:2])
-            if place.seen_ms - self._place.seen_ms > FORGOTTEN_MS:
+        async with self._reading() as read:
+            rows = await read(_SINCE[dialect], self.place.at)
+            place = Place(*rows[0][:2])
+            if place.seen_ms - self.place.seen_ms > FORGOTTEN_MS:
                 self.directory = None  # some of what changed meanwhile may be forgotten
                 return
             cold = [row[2] for row in rows if row[2] is not None and not row[3]]
             hot = [row[2] for row in rows if row[2] is not None and row[3]]
             if hot:
-                for row in await connection.exec_driver_sql(LOADS[dialect], (names(hot, dialect),)):
+                for row in await read(LOADS[dialect], names(hot, dialect)):
                     directory.loaded(*row)
             if cold:
-                found = await connection.exec_driver_sql(SOME[dialect], (names(cold, dialect),))
-                entries = [Entry(*row) for row in found]
+                entries = [Entry(*row) for row in await read(SOME[dialect], names(cold, dialect))]
                 for worker_id in set(cold) - {entry.worker_id for entry in entries}:
                     directory.drop(worker_id)
                 for entry in entries:
                     directory.put(entry)
         directory.rest(place.seen_ms)
         self.applied += len(hot) + len(cold)
-        self._place, self._looked = place, started
+        self.place, self._looked = place, started
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncGenerator[Callable[..., Awaitable[Sequence[Any]]]]:
+        """Statements of their own, on PostgreSQL without a transaction around them: somebody may be waiting for this."""
+        if self._work.database.dialect == "postgresql":
+            with away():
+                async with (
+                    self._work.database.engine.connect() as connection,
+                    opened("directory.look", connection) as quick,
+                ):
+                    yield quick.read
+            return
+        async with self._work.read() as session:
+            connection = await session.connection()
+
+            async def read(sql: str, *parameters: Any) -> Sequence[Any]:
+                return (await connection.exec_driver_sql(sql, parameters)).all()
+
+            yield read
 
     async def _prune(self) -> None:
         async with self._work.begin("directory.prune") as tx:

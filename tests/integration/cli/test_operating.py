@@ -76,6 +76,7 @@ def test_a_credit_is_a_whole_number_of_satoshis(hub: Hub, sats: str) -> None:
         (["jobs", "redrive", "job_1"], "job_not_dead: No dead job job_1"),
         (["inbound", "replay", "inb_1"], "inbound_event_not_found: No inbound delivery inb_1"),
         (["task", "cancel", "tsk_1"], "task_not_found: There is no task tsk_1"),
+        (["task", "why", "tsk_1"], "task_not_found: There is no task tsk_1"),
     ],
 )
 def test_what_is_not_there_is_one_line(hub: Hub, words: list[str], error: str) -> None:
@@ -93,6 +94,40 @@ def test_an_organisation_exists_once(hub: Hub) -> None:
     answer = hub("organisations", "create", "acme")
     assert answer == Answer(1, "", "organisation_exists: An organisation of this name exists\n")
     assert len(succeed(hub("organisations", "list"))) == 2
+
+
+def test_an_organisation_is_put_on_another_plan(hub: Hub) -> None:
+    succeed(hub("organisations", "create", "acme"))
+    assert succeed(hub("organisations", "plan", "acme", "enterprise")) == ["acme is on enterprise"]
+    assert table(succeed(hub("organisations", "list")))[1][2] == "enterprise"
+    answer = hub("organisations", "plan", "acme", "gold")
+    assert answer == Answer(2, "", "configuration: config/plans.yaml has no plan 'gold'\n")
+
+
+def test_whom_an_organisation_allows_and_blocks(hub: Hub) -> None:
+    succeed(hub("organisations", "create", "acme"))
+    for name in ("ana", "ben"):
+        words = ["--name", name.title(), "--skill", "general", "--environment", "test"]
+        succeed(hub("people", "add-worker", f"{name}@example.org", *words))
+    people = ("organisations", "people")
+    assert succeed(hub(*people, "allow", "acme", "ana@example.org")) == ["acme: ana@example.org allowed"]
+    said = succeed(hub(*people, "block", "acme", "ben@example.org", "--reason", "rude"))
+    assert said == ["acme: ben@example.org blocked"]
+    heading, *rows = table(succeed(hub(*people, "list", "acme")))
+    assert heading == ["word", "name", "email", "worker", "since", "reason"]
+    assert [row[:3] for row in rows] == [
+        ["allow", "Ana", "ana@example.org"],
+        ["block", "Ben", "ben@example.org"],
+    ]
+    assert rows[1][-1] == "rude"
+    assert succeed(hub(*people, "forget", "acme", "ana@example.org")) == [
+        "acme: ana@example.org is on no list"
+    ]
+    again = hub(*people, "forget", "acme", "ana@example.org")
+    assert again == Answer(1, "", "not_listed: This worker is on no list of the organisation\n")
+    stranger = hub(*people, "block", "acme", "eve@example.org")
+    assert stranger.err == "person_not_found: There is no person with the address 'eve@example.org'\n"
+    assert len(succeed(hub(*people, "list", "acme"))) == 2
 
 
 def test_a_plan_that_is_not_there_makes_no_organisation(hub: Hub) -> None:

@@ -65,6 +65,8 @@ async def test_the_whole_trail_on_one_page(stage: Stage) -> None:
     )
     places = [text.index(step) for step in (*steps, "Ana earned 1,000 sats")]
     assert places == sorted(places)
+    assert "primary offered to" in text
+    assert "of 1 workers may take it, scored" in text
     for told in ("Ledger: reserve", "Ledger: earn", "submission.received", "team", "USD/BTC of"):
         assert told in text
     raw = await stage.operator.http.get(f"/operator/tasks/{task_id}/raw")

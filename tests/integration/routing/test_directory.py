@@ -201,7 +201,7 @@ async def test_forgotten_changes_mean_reading_everything_anew(work: UnitOfWork, 
     async with work.begin("test.seed") as tx:
         await a_worker(tx)
         await tx.session.execute(text("DELETE FROM worker_changes"))
-    follower._place = follower._place._replace(seen_ms=clock.now_ms() - follow.FORGOTTEN_MS - 1000)
+    follower.place = follower.place._replace(seen_ms=clock.now_ms() - follow.FORGOTTEN_MS - 1000)
     await follower.catch_up()
     assert follower.directory is None
     await follower._round()
