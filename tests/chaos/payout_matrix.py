@@ -4,7 +4,6 @@ the rail restarted or not. Judged by the node's own book. Run by `test_payout_ma
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,33 +15,30 @@ from msgspec.structs import replace
 from connectors.rails.sandbox import FILE_NAME
 from connectors.rails.sandbox_book import Fault
 from connectors.rails.sandbox_controls import SandboxControls
-from core import clock, ids
-from core.access.tables import Organisation
-from core.db.engine import Database
-from core.db.migrate import upgrade
-from core.db.unit_of_work import UnitOfWork
+from core import clock
 from core.errors import Unavailable
 from core.payouts.queries import payouts_of
 from core.payouts.rail import Outcome as PaymentOutcome
 from core.payouts.states import PayoutState
-from core.routing.tables import Assignment, Submission
-from tests import factories
 from tests.chaos.payout_children import Child, Children, children
 from tests.chaos.payout_judge import Paid, Verdict, judge
+from tests.chaos.payout_place import Place, answered, open_place
 from tests.chaos.payout_points import WIRE, Blow, Clock, Point, Receiver
 from tests.chaos.payout_process import NodeOrder, WorkerOrder
 from tests.chaos.payout_wire import Wire
 from tests.wait import wait_until
 
-AT_ONCE = 40  # cells together; nearly all of a cell is waiting
+AT_ONCE = 24  # cells together; nearly all of a cell is waiting
 KILLED = -9
-LEASE_SECONDS = 3
-GRACE_SECONDS = 5  # longer than the lease, as in the real settings (30 and 120)
-LATER_SECONDS = 2.5  # longer than the rail waits for its answer
-PATIENCE = 100.0
+MISSED = " was not passed"  # on a slow machine the worker hangs up before the answer comes, and nothing strikes there
+STRIKES_MISSED = 3  # lives that may miss their strike; they are judged all the same
+LEASE_SECONDS = 5
+GRACE_SECONDS = 7  # longer than the lease, as in the real settings (30 and 120)
+LATER_SECONDS = 3.5  # longer than the rail waits for its answer
+PATIENCE = 300.0  # of a machine that does much else
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-WRONG_SECONDS = 8.0  # longer than the lease and the grace
+WRONG_SECONDS = 10.0  # longer than the lease and the grace
 SCRIPT = {
     Receiver.LATER: Fault.SETTLE_LATER,
     Receiver.FAILS: Fault.FAIL,
@@ -72,17 +68,6 @@ class Outcome:
     cell: Cell
     verdict: Verdict
     seconds: float
-
-
-@dataclass(frozen=True)
-class Place:
-    """A database with an organisation in it."""
-
-    url: str
-    database: Database
-    work: UnitOfWork
-    organisation: Organisation
-    folder: Path
 
 
 @dataclass
@@ -134,18 +119,26 @@ class Matrix:
     async def _cell(self, cell: Cell) -> Outcome:
         place = await self._free.get()
         began = clock.monotonic()
+        try:
+            verdict = await self._tried(cell, place)
+            for _ in range(STRIKES_MISSED):
+                if not verdict.problem.endswith(MISSED):
+                    break
+                verdict = await self._tried(cell, place)
+        finally:
+            self._free.put_nowait(place)
+        return Outcome(cell, verdict, clock.monotonic() - began)
+
+    async def _tried(self, cell: Cell, place: Place) -> Verdict:
         folder = place.folder / f"cell{next(self._numbers)}"
         folder.mkdir()
         try:
             async with asyncio.timeout(PATIENCE), AsyncExitStack() as stack:
                 life = await self._begin(cell, place, folder, stack)
                 problem = await self._live(life)
-                verdict = await self._judge(life, problem)
+                return await self._judge(life, problem)
         except (TimeoutError, AssertionError) as error:
-            verdict = Verdict(problem=f"{type(error).__name__}: {error}")
-        finally:
-            self._free.put_nowait(place)
-        return Outcome(cell, verdict, clock.monotonic() - began)
+            return Verdict(problem=f"{type(error).__name__}: {error}")
 
     async def _begin(self, cell: Cell, place: Place, folder: Path, stack: AsyncExitStack) -> Life:
         socket = folder / "node.sock"
@@ -155,7 +148,7 @@ class Matrix:
         node = await self._node(folder, socket)
         stack.push_async_callback(node.kill)
         wire = await stack.enter_async_context(Wire(socket))
-        task_id, submission_id, worker_id = await _answered(place)
+        task_id, submission_id, worker_id = await answered(place)
         (folder / "macaroon").write_text("0201")
         order = WorkerOrder(
             number=0,
@@ -167,7 +160,7 @@ class Matrix:
                 "url": wire.url,
                 "macaroon": f"file:{folder / 'macaroon'}",
                 "network": "bcrt",
-                "answer_timeout": 1,
+                "answer_timeout": 2,
             },
             address_url=wire.url,
             crash_at="",
@@ -190,10 +183,10 @@ class Matrix:
         for strike in leading:
             child = await self._worker(life, strike, Blow.KILL)
             if await child.over() != KILLED:
-                return f"{strike} is never passed"
+                return f"{strike}{MISSED}"
         struck = await self._worker(life, last, life.cell.blow)
         if not await _struck(struck, life.cell.blow):
-            return f"{last} is never passed"
+            return f"{last}{MISSED}"
         if life.cell.restart:
             await life.node.kill()
             life.node = await self._node(life.folder, life.folder / "node.sock")
@@ -325,74 +318,15 @@ def _ending(who: str, status: int) -> str:
     return "" if status == 0 else f"{who} ended with {status}"
 
 
-async def _answered(place: Place) -> tuple[str, str, str]:
-    """A task whose answer waits to be verified: task, submission, worker."""
-    async with place.work.begin("test.prepare") as tx:
-        worker = await factories.worker(tx, environment="test")
-        task = await factories.task(
-            tx, place.organisation, environment="test", task_type="refund_eligibility"
-        )
-        now = clock.now()
-        assignment = Assignment(
-            id=ids.new("asg"),
-            task_id=task.id,
-            worker_id=worker.id,
-            slot=1,
-            kind="normal",
-            state="submitted",
-            score=1.0,
-            offered_at=now,
-            expires_at=now,
-            due_at=now,
-            accepted_at=now,
-        )
-        tx.session.add(assignment)
-        await tx.session.flush()
-        submission = Submission(
-            id=ids.new("sub"),
-            assignment_id=assignment.id,
-            task_id=task.id,
-            worker_id=worker.id,
-            output={"answer": "yes"},
-            created_at=now,
-        )
-        tx.session.add(submission)
-        await tx.session.flush()
-        tx.emit("submission.received", submission.id)
-    return task.id, submission.id, worker.id
-
-
 @asynccontextmanager
 async def matrix(urls: Sequence[str], folder: Path, outage: Outage | None = None) -> AsyncIterator[Matrix]:
     """On these databases, migrated; as many cells go on at once as there are URLs (the same one may come again). What
     the processes log goes to `folder/processes.log`."""
     places: list[Place] = []
     try:
-        places += [await _place(url, folder) for url in urls]
+        places += [await open_place(url, folder) for url in urls]
         async with children(folder / "processes.log") as processes:
             yield Matrix(places, processes, outage)
     finally:
         for place in places:
             await place.database.close()
-
-
-async def _place(url: str, folder: Path) -> Place:
-    database = Database(url, pool_size=1)
-    work = UnitOfWork(database)
-    async with work.begin("test.seed") as tx:
-        organisation = await factories.organisation(
-            tx, environment="test", balance_msat=1_000 * factories.DOLLAR
-        )
-    return Place(url, database, work, organisation, folder)
-
-
-async def sqlite_databases(folder: Path) -> list[str]:
-    """A database for each cell that goes on at once, so that none waits for another's write; copies of one that is
-    migrated."""
-    first = Database(f"sqlite:///{folder}/first.db")
-    await upgrade(first)
-    await first.close()
-    paths = [folder / f"{number}.db" for number in range(AT_ONCE)]
-    for path in paths:
-        shutil.copy(folder / "first.db", path)
-    return [f"sqlite:///{path}" for path in paths]

@@ -246,7 +246,8 @@ class Story:
         marks = ", ".join("?" * len(self.payouts))
         rows = self.stage.read.execute(
             "SELECT id, CASE state WHEN 'leased' THEN lease_until + 1 ELSE due_at END FROM outbox "
-            f"WHERE queue = 'money' AND state IN ('pending', 'leased') AND subject IN ({marks}) ORDER BY rowid",
+            "WHERE topic IN ('payout.reserved', 'payout.check') AND state IN ('pending', 'leased') "
+            f"AND subject IN ({marks}) ORDER BY rowid",
             self.payouts,
         )
         return [(job, due - self.stage.time.ms) for job, due in rows]

@@ -20,7 +20,7 @@ Upstream = Path | tuple[str, int]
 
 class Wire:
     """Listens on a free port of this machine and passes requests to `upstream` (a Unix socket, or host and port). `arm`
-    names the moment: before-request, mid-request, before-reply, mid-reply (of a payment), mid-look-up. It strikes once;
+    names the moment: before-request, mid-request, after-request, before-reply, mid-reply (of a payment), mid-look-up. It strikes once;
     what it holds there goes on with `release()`."""
 
     def __init__(self, upstream: Upstream):
@@ -105,6 +105,8 @@ class Wire:
                     await self._hit()
                 back.write(whole[sent:])
                 await back.drain()
+                if link.pays and self._is("after-request"):
+                    await self._hit()
 
     async def _answers(
         self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link

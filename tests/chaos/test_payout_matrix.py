@@ -13,14 +13,15 @@ import pytest
 from core.db.engine import Database
 from core.db.migrate import upgrade
 from tests.chaos.payout_cells import every_cell, sample, table, with_database_killed
-from tests.chaos.payout_matrix import AT_ONCE, Cell, Outage, Outcome, matrix, sqlite_databases
+from tests.chaos.payout_matrix import AT_ONCE, Cell, Outage, Outcome, matrix
+from tests.chaos.payout_place import sqlite_databases
 from tests.conftest import new_postgres_database
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 
 async def test_never_twice_never_lost_on_sqlite(tmp_path: Path) -> None:
-    async with matrix(await sqlite_databases(tmp_path), tmp_path) as ready:
+    async with matrix(await sqlite_databases(tmp_path, AT_ONCE), tmp_path) as ready:
         outcomes = await ready.run(every_cell())
     _assert_all(outcomes, tmp_path)
 

@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -64,6 +65,13 @@ class ElectrumLab:
         secret = self.folder / f"{node.name}.password"
         secret.write_text(node.password)
         return {"url": node.rpc.url, "user": USER, "password": f"file:{secret}", "network": "bcrt"}
+
+    def alice_address(self) -> tuple[str, int]:
+        """Where alice's daemon listens for its JSON-RPC."""
+        where = urlsplit(self.alice.rpc.url)
+        assert where.hostname
+        assert where.port
+        return where.hostname, where.port
 
     def rail(self, node: ElectrumNode | None = None, **options: object) -> ElectrumRail:
         """A new client of a daemon, alice's unless told otherwise, as a restarted hub has it."""
