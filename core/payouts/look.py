@@ -77,9 +77,7 @@ async def look(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimit
         log.warning(
             "payout %s: the rail has never seen its hash; the same invoice is sent again", lease.subject
         )
-        await pay_and_record(
-            work, lease, rail, case.sent, limits, invoice=again, begun=begun, checks=checks, sent_before=True
-        )
+        await pay_and_record(work, lease, rail, case.sent, limits, invoice=again, begun=begun, checks=checks)
 
 
 async def look_back(work: UnitOfWork, lease: Lease, means: Means) -> None:
@@ -122,7 +120,10 @@ async def _unseen(
             invoice = await payable(tx, attempt, means)
             if case.state is PayoutState.SENDING:
                 await move_both(tx, case, PayoutState.UNKNOWN)
-            await move_both(tx, case, PayoutState.SENDING, sent_at=clock.from_ms(now_ms), error=None)
+            sends = attempt.sends + 1
+            await move_both(
+                tx, case, PayoutState.SENDING, sent_at=clock.from_ms(now_ms), sends=sends, error=None
+            )
             return invoice
     return None
 

@@ -42,6 +42,14 @@ def proven(result: PaymentResult, payment_hash: str, capabilities: Capabilities)
     )
 
 
+def may_still_arrive(attempt: PayoutAttempt, now_ms: int, limits: PayoutLimits) -> bool:
+    """Whether "failed" is the word on one of several sends alone. A node pays a hash that failed when it is told to once
+    more, and a process that was frozen before its first byte, or a socket of a frozen node, tells it long after. So a
+    payment that was sent again has failed only when nobody takes its invoice any more."""
+    ends_ms = clock.to_ms(attempt.expires_at) + limits.grace_seconds * 1000
+    return attempt.sends > 1 and attempt.invoice != "" and now_ms < ends_ms
+
+
 async def record(
     tx: Transaction,
     case: Case,
@@ -59,6 +67,9 @@ async def record(
     match result.outcome:
         case Outcome.SETTLED:
             await _settle(tx, case, result, slow=capabilities.slow)
+        case Outcome.FAILED if may_still_arrive(case.sent, await tx.now_ms(), limits):
+            words = f"{result.reason}; it was sent {case.sent.sends} times, and one may still arrive until it ends"
+            await doubt(tx, case, words, checks, limits, slow=capabilities.slow)
         case Outcome.FAILED:
             await fail(tx, case, result.reason or "the rail gave no reason", limits)
         case Outcome.IN_FLIGHT:

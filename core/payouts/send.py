@@ -49,7 +49,7 @@ async def send(
         if held is not None:
             raise Retryable("payouts_paused", held, after=60)
         invoice = await payable(tx, case.sent, means)
-        await move_both(tx, case, PayoutState.SENDING, sent_at=clock.from_ms(now_ms))
+        await move_both(tx, case, PayoutState.SENDING, sent_at=clock.from_ms(now_ms), sends=1)
     await pay_and_record(work, lease, rail, case.sent, limits, invoice=invoice, begun=begun, checks=checks)
     return True
 
@@ -82,20 +82,15 @@ async def pay_and_record(
     invoice: Invoice,
     begun: float,
     checks: int,
-    sent_before: bool = False,
 ) -> None:
     """The attempt is SENDING since a commit that began at `begun` (monotonic seconds). Pay its `invoice` once, then
-    record. `sent_before`: bytes of an earlier try may still be on their way, so that "failed" is this call's word alone
-    and the payment stays in doubt until a look-up finds the rail's record of it, or the invoice is dead. Raises
-    RuntimeError, before the first byte, for an attempt that was not committed as it is paid."""
+    record. Raises RuntimeError, before the first byte, for an attempt that was not committed as it is paid."""
     refuse_open_transaction()
     if clock.monotonic() - begun > SEND_WITHIN_S:
         raise LeaseLost("slept", f"Attempt {attempt.id} was not sent: this process slept after its commit")
     _assert_committed(rail, attempt, invoice)
     crash.reach("rail.pay:before")
     result = await _pay(rail, attempt, invoice)
-    if sent_before and result.outcome is Outcome.FAILED:
-        result = PaymentResult(outcome=Outcome.UNKNOWN, reason=f"sent again in vain: {result.reason}")
     crash.reach("rail.pay:after")
     async with work.finishing(lease, "payouts.record") as tx:
         case = await load(tx.session, attempt.payout_id, lock=True)

@@ -36,6 +36,7 @@ LEASE_SECONDS = 5
 GRACE_SECONDS = 7  # longer than the lease, as in the real settings (30 and 120)
 LATER_SECONDS = 3.5  # longer than the rail waits for its answer
 PATIENCE = 300.0  # of a machine that does much else
+SHORT_SECONDS = 75  # a wallet must give at least a minute
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 WRONG_SECONDS = 10.0  # longer than the lease and the grace
@@ -145,7 +146,7 @@ class Matrix:
         controls = SandboxControls(folder / FILE_NAME)
         if cell.receiver in SCRIPT:
             controls.add_fault(SCRIPT[cell.receiver], seconds=LATER_SECONDS)
-        node = await self._node(folder, socket)
+        node = await self._node(folder, socket, seconds=_life_of_invoices(cell))
         stack.push_async_callback(node.kill)
         wire = await stack.enter_async_context(Wire(socket))
         task_id, submission_id, worker_id = await answered(place)
@@ -169,10 +170,16 @@ class Matrix:
         )
         return Life(cell, place, folder, order, worker_id, wire, controls, node)
 
-    async def _node(self, folder: Path, socket: Path, clock_ms: int = 0) -> Child:
+    async def _node(self, folder: Path, socket: Path, *, clock_ms: int = 0, seconds: int = 3_600) -> Child:
         socket.unlink(missing_ok=True)
         node = await self._processes.start(
-            NodeOrder(number=0, folder=str(folder), socket=str(socket), clock_ms=clock_ms)
+            NodeOrder(
+                number=0,
+                folder=str(folder),
+                socket=str(socket),
+                clock_ms=clock_ms,
+                invoice_seconds=seconds,
+            )
         )
         await wait_until(lambda: socket.exists() or node.ended.done(), timeout=30)
         return node
@@ -189,7 +196,9 @@ class Matrix:
             return f"{last}{MISSED}"
         if life.cell.restart:
             await life.node.kill()
-            life.node = await self._node(life.folder, life.folder / "node.sock")
+            life.node = await self._node(
+                life.folder, life.folder / "node.sock", seconds=_life_of_invoices(life.cell)
+            )
         if life.cell.blow is Blow.DATABASE:
             assert self._outage is not None
             await self._outage.arrive()
@@ -302,12 +311,16 @@ async def _look(life: Life) -> PayoutState | None:
     return page.items[0].state
 
 
+def _life_of_invoices(cell: Cell) -> int:
+    """Where a payment fails that was sent twice, its successor waits for the end of the invoice."""
+    return SHORT_SECONDS if cell.receiver in (Receiver.FAILS, Receiver.NEVER) else 3_600
+
+
 def _invoices(cell: Cell) -> int | None:
-    """One, and one more for what failed for good; when hub and database agree on a wrong time, an invoice may seem to
-    have ended before it was sent."""
-    if cell.clock in (Clock.MACHINE_AHEAD, Clock.MACHINE_BEHIND):
-        return None
-    return 2 if cell.receiver in (Receiver.FAILS, Receiver.NEVER) else 1
+    """One. Any number when they are short, or when hub and database agree on a wrong time: they may end before they are
+    sent, or seem to."""
+    wrong = cell.clock in (Clock.MACHINE_AHEAD, Clock.MACHINE_BEHIND)
+    return None if wrong or cell.receiver in (Receiver.FAILS, Receiver.NEVER) else 1
 
 
 def _held(controls: SandboxControls) -> bool:

@@ -15,7 +15,7 @@ from connectors.rails import bolt11, sandbox_book
 from connectors.rails.sandbox import FILE_NAME
 from connectors.rails.sandbox_book import Fault, PaymentRecord
 from connectors.rails.sandbox_file import SandboxFile
-from connectors.rails.sandbox_wallets import SandboxWallets
+from connectors.rails.sandbox_wallets import EXPIRY_S, SandboxWallets
 from core import clock
 from core.payouts.rail import Outcome
 
@@ -28,7 +28,10 @@ STATUS = {Outcome.SETTLED: "SUCCEEDED", Outcome.FAILED: "FAILED", Outcome.IN_FLI
 class Node:
     """Refuses a hash that it has paid or is paying, as lnd does, and goes on with a payment whose caller hung up."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, invoice_seconds: int):
+        self.older_s = (
+            EXPIRY_S - invoice_seconds
+        )  # an invoice made so long ago has as long to live as was asked
         self.file = SandboxFile(folder / FILE_NAME)
         self.wallets = SandboxWallets(folder / FILE_NAME)
 
@@ -85,7 +88,8 @@ class Node:
 
     async def _invoice(self, request: web.Request) -> web.StreamResponse:
         name, amount = request.match_info["name"], int(request.query["amount"])
-        return web.json_response(await self.wallets.callback(name, amount))
+        text = await self.wallets.invoice(name, amount, made_at_s=clock.unix() - self.older_s)
+        return web.json_response({"pr": text, "routes": []})
 
     def _begin(self, invoice: bolt11.DecodedInvoice, text: str, fee_limit: int) -> web.Response | None:
         now_ms = clock.now_ms()
@@ -140,9 +144,11 @@ def _error(status: int, code: int, message: str) -> web.Response:
     return web.json_response({"error": {"code": code, "message": message, "details": []}}, status=status)
 
 
-async def serve(folder: Path, socket: Path) -> None:
+async def serve(folder: Path, socket: Path, invoice_seconds: int) -> None:
     """Until killed."""
-    runner = web.AppRunner(Node(folder).application(), handler_cancellation=True, access_log=None)
+    runner = web.AppRunner(
+        Node(folder, invoice_seconds).application(), handler_cancellation=True, access_log=None
+    )
     await runner.setup()
     socket.unlink(missing_ok=True)  # of the life before
     await web.UnixSite(runner, str(socket)).start()

@@ -59,6 +59,7 @@ class NodeOrder(msgspec.Struct, frozen=True, kw_only=True, tag="node"):
     folder: str
     socket: str
     clock_ms: int = 0
+    invoice_seconds: int = 3600
 
 
 class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True, tag="worker"):
@@ -195,7 +196,7 @@ def child(order: Order) -> None:
     try:
         if isinstance(order, NodeOrder):
             _shift(order.clock_ms)
-            asyncio.run(payout_node.serve(Path(order.folder), Path(order.socket)))
+            asyncio.run(payout_node.serve(Path(order.folder), Path(order.socket), order.invoice_seconds))
         else:
             os.environ["HUB_CRASH_AT"] = order.crash_at
             os.environ["HUB_CRASH_BY"] = "stop" if order.stop else ""

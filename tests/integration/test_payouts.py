@@ -219,28 +219,41 @@ async def test_a_crash_while_sending_again_is_looked_up_like_the_first(lab: Lab)
     await lab.assert_books()
 
 
-async def test_what_is_refused_when_it_is_sent_again_stays_in_doubt(lab: Lab) -> None:
-    """The first bytes may still lie somewhere on the way (a frozen node's socket): "failed" is the second call's word,
-    and a new invoice beside the first would be a second payment when they arrive."""
+async def test_what_was_sent_again_has_failed_only_when_its_invoice_is_over(lab: Lab) -> None:
+    """The first bytes may still lie somewhere on the way (a frozen process, a frozen node's socket), and a node pays a hash
+    that failed when it is asked once more: a new invoice beside the first would be a second payment."""
     payout = await lab.earned()
     rail = SideRail(lab.sandbox, "sandbox")
     lab.rails = {"sandbox": rail}
-    rail.script = [
-        PaymentResult(outcome=Outcome.UNKNOWN, reason="no answer"),
-        PaymentResult(outcome=Outcome.FAILED, reason="nothing was sent: no channel is connected"),
-    ]
+    no_route = PaymentResult(outcome=Outcome.FAILED, reason="no route")
+    rail.script = [PaymentResult(outcome=Outcome.UNKNOWN, reason="no answer"), no_route]
+    rail.looks = [None, no_route]
     await lab.pay()
     lab.limits = PayoutLimits(grace_seconds=0)
-    await lab.check()
-    case = await lab.case(payout)
-    assert (case.state, case.sent.number, case.sent.error) == (
-        "unknown",
-        1,
-        "sent again in vain: nothing was sent: no channel is connected",
-    )
-    await lab.sandbox.pay(invoice_of(case.sent), max_fee_msat=case.sent.max_fee_msat)  # they arrive
+    for _ in range(2):  # sent again; looked up
+        await lab.check()
+        case = await lab.case(payout)
+        assert (case.state, case.sent.number, case.sent.sends) == ("unknown", 1, 2)
+        assert case.sent.error == "no route; it was sent 2 times, and one may still arrive until it ends"
+    await lab.sandbox.pay(invoice_of(case.sent), max_fee_msat=case.sent.max_fee_msat)  # it arrives
     await lab.check()
     assert ((await lab.case(payout)).state, lab.really_paid(), lab.wallets.asked) == ("settled", [1], 1)
+    await lab.assert_books()
+
+
+async def test_what_was_sent_again_and_failed_is_replaced_when_its_invoice_is_over(lab: Lab) -> None:
+    payout = await lab.earned()
+    await die(lab, after_paying=False)
+    lab.limits = PayoutLimits(grace_seconds=0)
+    lab.fault(Fault.FAIL)
+    await lab.pay()
+    assert (await lab.case(payout)).state == "unknown"
+    async with lab.work.begin("test.age") as tx:
+        await tx.execute("UPDATE payout_attempts SET expires_at = 1")
+    await lab.check()
+    assert (await lab.case(payout)).payout.state == "reserved"
+    await lab.pay()
+    assert ((await lab.case(payout)).sent.number, lab.really_paid()) == (2, [1])
     await lab.assert_books()
 
 
