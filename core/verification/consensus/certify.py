@@ -2,51 +2,57 @@
 stage when an audit comes in; the money rule reads its bound.
 
 The promise "released answers are wrong at most with probability rho" is to hold with `certainty`, although we look
-again after every audit and search for the best threshold. So: (1) a certificate is made only at audit counts fixed
-beforehand (`looks`), the i-th spending risk (1 - certainty) / (i (i + 1)), which sums to 1 - certainty over all looks;
-(2) at a look the thresholds are tried in a fixed sequence, from the most confident audits downward, and the first that
-fails ends it (fixed-sequence testing needs no correction: Angelopoulos et al. 2021, "Learn then Test"). Upper bounds by
-Clopper & Pearson 1934."""
+again and again while audits come in, and search for the best threshold. So: (1) a certificate is made only at LOOKS audit
+counts that are fixed beforehand, each spending an equal part of the risk 1 - certainty (union bound); after the last one a
+new period begins, with its own risk and only its own audits; (2) at a look the thresholds are tried in a fixed
+sequence, from the more confident third of the audits downward, and the first that fails ends it (fixed-sequence testing needs
+no correction: Angelopoulos et al. 2021, "Learn then Test"). Upper bounds by Clopper & Pearson 1934."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from core.verification.consensus.model import Audit, Certificate, ConsensusPolicy
 
-GROWTH = 1.3  # from one look to the next, and from one threshold's audits to the next's
-_STEPS = 60  # bisections: far below the rounding of the tail itself
+LOOKS = 10
+GROWTH = 1.6  # from one look's audits to the next's
+STEP = 1.3  # from one threshold's audits to the next's
+FIRST = 1 / 3  # share of the audits above the first threshold: fewer are too few to show anything
+_BISECTIONS = 60  # far below the rounding of the tail itself
 
 
 def certify(audits: Sequence[Audit], policy: ConsensusPolicy) -> Certificate | None:
-    """`audits` in the order in which they were decided. None while nothing can be promised: fresh types, too few
-    audits, or a pool whose errors are shared. A certificate that later audits contradict is not given again."""
+    """`audits` in the order in which they were decided; all of one task type and one policy (confidences of another
+    stop rule mean something else). None while nothing can be promised: fresh types, too few audits, or a pool whose errors
+    are shared. A certificate that later audits contradict is not given again."""
     if policy.rho is None:
         return None
-    found = None
-    for count, risk in looks(policy.rho, policy.certainty):
-        if count > len(audits):
-            break
-        found = _threshold(audits[:count], policy.rho, risk)
-    return found
+    counts, risk = looks(policy.rho, policy.certainty)
+    period = len(audits) // counts[-1] * counts[-1]  # audits before the present period
+    made = [count for count in counts if count <= len(audits) - period]
+    if made:
+        return _threshold(audits[period : period + made[-1]], policy.rho, risk)
+    return _threshold(audits[period - counts[-1] : period], policy.rho, risk) if period else None
 
 
-def looks(rho: float, certainty: float) -> Iterator[tuple[int, float]]:
-    """(audits, risk) of each look; the first is the smallest that could pass without an error."""
-    number, count = 1, 0
-    while True:
-        risk = (1.0 - certainty) / (number * (number + 1))
-        count = max(math.ceil(count * GROWTH), math.ceil(math.log(risk) / math.log1p(-rho)))
-        yield count, risk
-        number += 1
+def looks(rho: float, certainty: float) -> tuple[tuple[int, ...], float]:
+    """The audit counts at which a certificate is made, and the risk of each; the first is the smallest that could pass
+    without an error."""
+    risk = (1.0 - certainty) / LOOKS
+    first = _least(rho, risk)
+    return tuple(math.ceil(first * GROWTH**number) for number in range(LOOKS)), risk
+
+
+def _least(rho: float, risk: float) -> int:
+    """The fewest audits that show `rho` when none is wrong: (1 - rho)^n <= risk."""
+    return math.ceil(math.log(risk) / math.log1p(-rho))
 
 
 def _threshold(audits: Sequence[Audit], rho: float, risk: float) -> Certificate | None:
     """Equal confidences stand together: a threshold cannot part them."""
     ordered = sorted(audits, key=lambda audit: -audit.confidence)
-    smallest = math.ceil(math.log(risk) / math.log1p(-rho))
-    found, take = None, smallest
+    found, take = None, max(_least(rho, risk), math.ceil(len(ordered) * FIRST))
     while True:
         take = min(take, len(ordered))
         while take < len(ordered) and ordered[take].confidence == ordered[take - 1].confidence:
@@ -58,7 +64,7 @@ def _threshold(audits: Sequence[Audit], rho: float, risk: float) -> Certificate 
         found = Certificate(threshold=ordered[take - 1].confidence, bound=bound, audits=take, wrong=wrong)
         if take == len(ordered):
             return found
-        take = math.ceil(take * GROWTH)
+        take = math.ceil(take * STEP)
 
 
 def upper_bound(wrong: int, audits: int, risk: float) -> float:
@@ -68,7 +74,7 @@ def upper_bound(wrong: int, audits: int, risk: float) -> float:
     if wrong == audits:
         return 1.0
     low, high = wrong / audits, 1.0
-    for _ in range(_STEPS):
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
         if _at_most(wrong, audits, middle) > risk:
             low = middle

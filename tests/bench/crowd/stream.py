@@ -154,17 +154,15 @@ def released(seen: Iterable[Seen], rho: float, seed: int, *, afterwards: float =
     how sure the answer is. What QA saw is not counted as released: it was checked."""
     seen, dice = list(seen), random.Random(seed)
     policy = ConsensusPolicy(rho=rho)
-    counts = looks(rho, policy.certainty)
-    next_look, _ = next(counts)
+    counts, _ = looks(rho, policy.certainty)
     audits: list[Audit] = []
     certificate = None
     found = Released(tasks=len(seen))
     for one in seen:
         if certificate is None or dice.random() < afterwards:
             audits.append(Audit(confidence=one.confidence, wrong=not one.right))
-            if len(audits) == next_look:
+            if len(audits) % counts[-1] in counts or len(audits) % counts[-1] == 0:
                 certificate = certify(audits, policy)
-                next_look, _ = next(counts)
         elif one.confidence >= certificate.threshold:
             found.released += 1
             found.wrong += not one.right
