@@ -38,6 +38,8 @@ def compared(
 
 
 def _one(answer: Answer, output: Any, policy: ConsensusPolicy, shape: Plan) -> Agreement:
+    if answer.output == output and canonical(answer.output) == canonical(output):  # 1 == True in Python
+        return Agreement(worker=answer.worker, agreed=True, share=1.0)
     node = tree(shape, {_RESULT: output, answer.worker: answer.output})
     held = decisive(shape, node)
     differs: dict[str, str] = {}

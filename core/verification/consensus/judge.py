@@ -16,7 +16,7 @@ from core.verification.consensus.assemble import Results, at, built, standing, w
 from core.verification.consensus.decide import decide, net_value
 from core.verification.consensus.fields import judged
 from core.verification.consensus.leaves import GIVEN, IN, Leaf, decisive, leaves, tree
-from core.verification.consensus.model import Answer, Book, ConsensusPolicy, Decision, FieldResult, Kind
+from core.verification.consensus.model import Answer, Book, ConsensusPolicy, Decision, FieldResult
 from core.verification.consensus.plan import FieldKind, plan
 
 OPTIONS_KEPT = 8
@@ -45,13 +45,11 @@ def judge(
     source = "fields"
     if output is assemble.MISSING or (valid is not None and not valid(output)):
         one = whole(ordered, output, node, results, shape, policy, valid or (lambda _: True))
-        output, source = (one.output, "worker") if one else (None, "none")
+        output, source = (one.output, "worker") if one else (output, "none")
     value = net_value(critical, len(answers), policy)
     kind, reason = decide(len(answers), confidence, value, policy, book.certificate, whole=source != "none")
     certificate = book.certificate if policy.rho is not None else None
     vouched = certificate is not None and confidence >= certificate.threshold
-    # Nobody is told anything, or paid, before the end.
-    agreements = () if kind is Kind.ANOTHER else compared(ordered, output, policy, shape)
     return Decision(
         kind=kind,
         reason=reason,
@@ -60,7 +58,7 @@ def judge(
         bound=certificate.bound if certificate is not None and vouched else None,
         audits=certificate.audits if certificate is not None and vouched else 0,
         fields=tuple(_result(leaf, results, leaf.pointer in held) for leaf in parts),
-        agreements=agreements,
+        agreements=compared(ordered, output, policy, shape),
         value=value,
         source=source,
     )

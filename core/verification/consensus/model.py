@@ -106,9 +106,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None  # calibrated upper bound of error at this confidence; None: uncertified
     audits: int  # audited tasks behind the bound
     fields: tuple[FieldResult, ...]
-    agreements: tuple[Agreement, ...]  # sorted by worker; empty while another is asked
+    agreements: tuple[Agreement, ...]  # with `output`, sorted by worker
     value: float  # of one more answer, in units of `loss`: > price means that it is worth it
-    source: str = "fields"  # "fields": put together field by field; "worker": one worker's whole answer
+    source: str = "fields"  # put together field by field; "worker": one worker's whole answer; "none": it satisfies nothing
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
