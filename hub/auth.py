@@ -97,8 +97,8 @@ def asker(request: Request[Any, Any, Any]) -> tuple[Services, Caller]:
 # --- people
 
 
-def require(scope: Scope) -> Guard:
-    """A guard: somebody signed in whose role has `scope`; on unsafe methods with the CSRF token of their session.
+def require(*scopes: Scope) -> Guard:
+    """A guard: somebody signed in whose role has one of `scopes`; on unsafe methods with the CSRF token of their session.
 
     Raises Unauthenticated (a browser is sent to sign in) or Forbidden."""
 
@@ -106,7 +106,7 @@ def require(scope: Scope) -> Guard:
         person = await _signed_in(connection)
         if person is None:
             raise Unauthenticated("sign_in", "Please sign in")
-        if not may(person.role, scope):
+        if not any(may(person.role, scope) for scope in scopes):
             raise Forbidden("not_yours", "Your account may not do this")
         if _method(connection) not in _SAFE:
             await _check_csrf(cast("Request[Any, Any, Any]", connection), person)

@@ -16,7 +16,8 @@ from core.errors import HubError, Invalid, Misconfigured
 from core.forms.profile import check
 from core.routing.model import Policy
 from core.tasks.types import TaskType, TaskTypes
-from core.verification.stages import check_stages
+from core.verification.policy import Checks
+from core.verification.stages import check_stages, stage
 from core.verification.stages.rules import check_rules
 from core.workers.model import MAX_TIER
 from core.workers.quiz import Quiz
@@ -50,7 +51,41 @@ def task_types(directory: Path) -> TaskTypes:
         raise Misconfigured(
             "no_task_types", f"{directory / 'task_types'} has no file; the hub takes no task without"
         )
-    return TaskTypes(types)
+    return TaskTypes(types, checks(directory, [kind.name for kind in types]))
+
+
+def checks(directory: Path, types: list[str]) -> Checks:
+    """`verification.yaml`; the built-in levels without it. Every stage, task type and plan that it names exists."""
+    path = directory / "verification.yaml"
+    if not path.exists():
+        return Checks()
+    read_in = checks_file(path)
+    known = {"task_types": types, "plans": plans(directory).names}
+    for where, names in (("task_types", read_in.task_types), ("plans", read_in.plans)):
+        for name in names:
+            if name not in known[where]:
+                raise Misconfigured(
+                    "unknown_name",
+                    f"{path.name}: {where}.{name}: there is none; use {', '.join(known[where])}",
+                )
+    return read_in
+
+
+def checks_file(path: Path) -> Checks:
+    """One file of that form, wherever it lies; its stages exist."""
+    read_in = convert(read(path), Checks, path.name, {})
+    named = [
+        *(name for level in read_in.risk.values() for name in level.stages),
+        *(
+            name
+            for one in (*read_in.plans.values(), *read_in.task_types.values())
+            if one.stages is not msgspec.UNSET
+            for name in one.stages
+        ),
+    ]
+    for name in named:
+        stage(name)
+    return read_in
 
 
 class _PlansFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

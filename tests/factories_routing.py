@@ -20,7 +20,7 @@ from core.money import Currency
 from core.outbox import rows
 from core.outbox.rows import Lease
 from core.outbox.tables import OutboxRow
-from core.routing import actions, sla
+from core.routing import actions, more, sla
 from core.routing.model import Policy
 from core.routing.tables import Assignment
 from core.tasks.model import Environment, RiskTier
@@ -28,6 +28,7 @@ from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskType, TaskTypes
 from core.verification import actions as verification
+from core.verification import gold, ruling
 from core.workers import actions as workers
 from core.workers.model import NewWorker
 from core.workers.tables import Worker
@@ -111,6 +112,7 @@ async def a_task(tx: Transaction, organisation_id: str, *, age: float = 0, **val
             "payout_msat": PAYOUT_MSAT,
             "reroutes": 0,
             "answers_wanted": 1,
+            "answers_max": 1,
             "version": 1,
             "created_at": clock.from_ms(created),
             "updated_at": now,
@@ -159,6 +161,17 @@ class Hub:
                 await actions.offer_waiting(self.work, lease, self.types, self.policy)
             case "submission.received":
                 await verification.advance(self.work, lease, self.types, PLANS, lambda: self.rate)
+            case "task.decide":
+                await verification.decide_now(self.work, lease, self.types, PLANS, lambda: self.rate)
+            case "task.more":
+                async with self.work.finishing(lease, "routing.more") as tx:
+                    await more.ask_more(tx, lease, self.types, self.policy)
+            case "gold.offer":
+                async with self.work.finishing(lease, "gold.offer") as tx:
+                    await gold.offer(tx, lease, self.types)
+            case "review.due":
+                async with self.work.finishing(lease, "reviews.due") as tx:
+                    await ruling.due(tx, lease, self.types, PLANS)
             case topic if topic in sla.TOPICS:
                 async with self.work.finishing(lease, "routing.timer") as tx:
                     await sla.ring(tx, lease, self.types, self.policy)

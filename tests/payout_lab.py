@@ -23,7 +23,6 @@ from core.outbox.rows import Lease
 from core.payouts import actions
 from core.payouts.case import Case, load
 from core.payouts.controls import in_force
-from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
 from core.payouts.order import Orders
 from core.payouts.prepare import Means, prepare
@@ -32,7 +31,7 @@ from core.payouts.rail import Invoice, Outcome, PaymentResult, Quote, Rail, Reco
 from core.payouts.tables import Payout
 from core.repairs.queries import still_open
 from hub.jobs.run import Runner
-from tests.factories import DOLLAR, PLAN, RATE, organisation, task, worker
+from tests.factories import DOLLAR, PLAN, RATE, earn, organisation, task, worker
 
 
 class Wallets:

@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from core.access.tables import Organisation
 from core.audit.record import record
 from core.billing import counts
-from core.billing.plans import Plan, fee_due_msat
+from core.billing.plans import Plan, committed_msat, fee_due_msat
 from core.billing.reserve import fund, reserve
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid, NotFound
@@ -119,8 +119,8 @@ async def release(tx: Transaction, task: Task) -> int:
 
 
 async def charge(tx: Transaction, task: Task, plan: Plan, payout_msat: int) -> int:
-    """The task is verified. Of its reservation the fee goes to the hub, what neither fee nor payout needs goes back,
-    and at most `payout_msat` stays, which `payouts.earn` takes in the same transaction. Gives the fee in msat: 0
+    """The task is verified. Of its reservation the fee goes to the hub, what neither fee nor payouts need goes back,
+    and at most `payout_msat` (all its payouts) stays, which `payouts.earn` takes in the same transaction. Gives the fee in msat: 0
     for the first `plan.free_tasks` live tasks of the organisation, and for a task with nothing reserved.
 
     `earn` calls this; called again afterwards it does nothing, because nothing is reserved any more."""
@@ -178,7 +178,10 @@ async def fund_waiting(tx: Transaction, organisation_id: str, environment: str) 
         ),
     )
     balance_msat = held.get(accounts.prefund(organisation_id, environment).id, 0)
-    wanted = [task.payout_msat + task.fee_msat + task.spread_msat for task in waiting]
+    wanted = [
+        committed_msat(task.payout_msat, task.fee_msat, task.spread_msat, task.answers_max)
+        for task in waiting
+    ]
     chosen = [task for task, good in zip(waiting, fund(balance_msat, wanted), strict=True) if good]
     amounts = {task.id: amount for task, amount in zip(waiting, wanted, strict=True)}
     await post(tx, [reserve(task.id, organisation_id, environment, amounts[task.id]) for task in chosen])

@@ -25,7 +25,8 @@ class FeeTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`fee_percent` of the payout (or `fee_tiers`, by volume), at least `fee_minimum_usd`; the first `free_tasks` verified
-    tasks carry no fee. Whatever `redundancy` says, a task reserves and pays the answers that are bought: one today."""
+    tasks carry no fee. At least `redundancy` people answer each task; a task reserves the answers that may be bought and
+    pays those that were. The fee is of the task, not of each answer."""
 
     name: str
     fee_percent: Decimal | None = None
@@ -83,16 +84,22 @@ def _not_negative(name: str, amount: Decimal) -> None:
         raise ValueError(f"{name} is {amount}; write 0 or more")
 
 
+def committed_msat(payout_msat: int, fee_msat: int, spread_msat: int, answers: int) -> int:
+    """What a task reserves when at most `answers` of its answers are bought."""
+    return (payout_msat + spread_msat) * answers + fee_msat
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be reserved, in msat."""
+    """What has to be reserved, in msat: payout and spread for each of at most `answers` answers, the fee once."""
 
     payout_msat: int
     fee_msat: int
     spread_msat: int = 0
+    answers: int = 1
 
     @property
     def total_msat(self) -> int:
-        return self.payout_msat + self.fee_msat + self.spread_msat
+        return committed_msat(self.payout_msat, self.fee_msat, self.spread_msat, self.answers)
 
 
 def least_fee_msat(plan: Plan, usd_per_btc: Decimal) -> int:
@@ -120,12 +127,16 @@ def quote(
     plan: Plan,
     usd_per_btc: Decimal,
     spread_percent: Decimal = NOTHING,
+    *,
+    answers: int = 1,
 ) -> Quote:
     """The payout rounded down to whole satoshis, the fee up: percent of the payout, at least the minimum.
     The fee is reserved for a free task too and given back when it is verified, because which tasks are free is
-    known only then. A payout in dollars costs `spread_percent` of it besides, rounded up: see `spread.py`."""
+    known only then. A payout in dollars costs `spread_percent` of it besides, rounded up: see `spread.py`. At most
+    `answers` people are paid."""
     payout_msat = to_msat(amount, currency, usd_per_btc)
     percent_msat = ceil_sat(payout_msat * plan.dearest_percent / 100)
     minimum_msat = least_fee_msat(plan, usd_per_btc)
     spread_msat = ceil_sat(payout_msat * spread_percent / 100) if currency is Currency.USD else 0
-    return Quote(payout_msat=payout_msat, fee_msat=max(percent_msat, minimum_msat), spread_msat=spread_msat)
+    fee_msat = max(percent_msat, minimum_msat)
+    return Quote(payout_msat=payout_msat, fee_msat=fee_msat, spread_msat=spread_msat, answers=answers)

@@ -22,11 +22,11 @@ def owed_msat(promised_msat: int, estimate_msat: int, payout_msat: int) -> int:
     return min(promised_msat, ceil_sat(Decimal(promised_msat) * payout_msat / estimate_msat))
 
 
-async def take(tx: Transaction, task: Task, payout_msat: int) -> int:
-    """reserved -> spread, for a payout that has just been converted. Gives what was taken, in msat: nothing from a
-    task that has nothing reserved."""
+async def take(tx: Transaction, task: Task, payout_msat: int, payouts: int = 1) -> int:
+    """reserved -> spread, for the task's `payouts`, of `payout_msat` each, that have just been converted. Gives what was
+    taken, in msat: nothing from a task that has nothing reserved."""
     held_msat = await lock_reservation(tx, task)
-    spread_msat = min(held_msat, owed_msat(task.spread_msat, task.payout_msat, payout_msat))
+    spread_msat = min(held_msat, owed_msat(task.spread_msat, task.payout_msat, payout_msat) * payouts)
     if spread_msat == 0:
         return 0
     transfer = Transfer(

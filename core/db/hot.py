@@ -212,6 +212,7 @@ TASKS = Columns(
         "payout_msat": "bigint",
         "language": "text",
         "answers_wanted": "int",
+        "answers_max": "int",
         "version": "int",
         "created_at": "bigint",
         "updated_at": "bigint",
@@ -334,8 +335,7 @@ def _create_sql() -> str:
         names = ", ".join(columns.types)
         return f"INSERT INTO {columns.table} ({names}) SELECT {', '.join('x.' + name for name in columns.types)} FROM {source(columns)}"  # noqa: S608 - names and text are ours
 
-    now = NOW_MS["postgresql"]
-    # The transfers in the order of their accounts, so that two processes lock them in one order.
+    now = NOW_MS["postgresql"]  # transfers in the order of accounts: two processes lock them alike
     return f"""
         WITH stored AS ({insert(TASKS)} ON CONFLICT DO NOTHING RETURNING id),
         reserved AS ({insert(TRANSFERS)} JOIN stored ON stored.id = x.subject ORDER BY x.debit_account),

@@ -169,7 +169,7 @@ class _Reader(msgspec.Struct, frozen=True):
     ) -> Outcome:
         new = known.new_task(meaning)
         kind = self.types.get(new.task_type)
-        prepared = prepare(new, kind, known.plan, self.usd_per_btc(), self.spread_percent)
+        prepared = prepare(new, kind, known.plan, self.usd_per_btc(), self.spread_percent, self.types.checks)
         await no_loop(tx, event.connector, meaning.ticket.id, meaning.key, known.most_per_hour)
         outcome = (await create_many(tx, [prepared]))[0]
         if isinstance(outcome, HubError):

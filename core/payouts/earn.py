@@ -1,9 +1,12 @@
-"""What a worker has earned becomes a debt of ours and a payout, in the transaction of `verified`. Dollars without a rate
-wait as EARNED, their money still reserved for the task; `convert.py` goes on when there is a rate."""
+"""What the workers of a task have earned becomes debts of ours and payouts, in the transaction of `verified`. Dollars
+without a rate wait as EARNED, their money still reserved for the task; `convert.py` goes on when there is a rate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock, ids
@@ -23,6 +26,7 @@ from core.rates.model import Rate
 from core.tasks.tables import Task
 
 ANSWER = "answer"
+APPEAL = "appeal"  # of an answer that was refused wrongly: paid by the hub, whose mistake it was
 
 
 class Shares(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,46 +50,106 @@ def cover(payout_msat: int, *, reserved_msat: int, prefund_msat: int) -> Shares:
 
 
 async def earn(tx: Transaction, task: Task, worker_id: str, plan: Plan, rate: Rate | None) -> Payout | None:
-    """The worker has earned the task's payout: dollars become whole satoshis at `rate`, which is kept with the payout;
+    """`earn_all` for a task that one worker has answered. None when the task pays nothing."""
+    return next(iter(await earn_all(tx, task, [worker_id], plan, rate)), None)
+
+
+async def earn_all(
+    tx: Transaction, task: Task, worker_ids: Sequence[str], plan: Plan, rate: Rate | None
+) -> list[Payout]:
+    """Each worker has earned the task's payout: dollars become whole satoshis at `rate`, which is kept with the payout;
     satoshis and bitcoin stay what they are. Charges the organisation as well (see `billing.charge`): afterwards nothing
-    is reserved for the task. Emits `payout.reserved`. None when the task pays nothing.
+    is reserved for the task. Emits `payout.reserved` for each. Nobody is paid when the task pays nothing.
 
     Dollars without a rate are EARNED and nothing else: all stays reserved. Emits `payout.earned`.
-    Raises Conflict when the worker has been paid for this task."""
+    Raises Conflict when one of them has been paid for this task; the database refuses a payout for a worker whose
+    answer to the task has no passed verification (`core/db/payout_guard.py`)."""
+    if task.payout_amount <= 0 or not worker_ids:
+        await _charge(tx, task, worker_ids, plan, 0)
+        return []
+    if rate is None and task.payout_currency == Currency.USD:
+        waiting = [await _write(tx, task, one, PayoutState.EARNED) for one in worker_ids]
+        for payout in waiting:
+            tx.emit("payout.earned", payout.id, queue="money")
+        return waiting
+    payout_msat = _worth(task, rate)
+    spreads = _spread_out(await _charge(tx, task, worker_ids, plan, payout_msat), len(worker_ids))
+    made: list[Payout] = []
+    for worker_id, spread_msat in zip(worker_ids, spreads, strict=True):
+        payout = await _write(
+            tx,
+            task,
+            worker_id,
+            PayoutState.RESERVED,
+            rate=rate,
+            payout_msat=payout_msat,
+            spread_msat=spread_msat,
+        )
+        await _owe(tx, task, payout)
+        made.append(payout)
+    return made
+
+
+async def earn_upheld(tx: Transaction, task: Task, worker_id: str, rate: Rate | None) -> Payout | None:
+    """A refused answer was right after all: its worker gets the task's payout from the hub's own money; neither the
+    asker's reservation nor their balance is touched. Otherwise as `earn`."""
     if task.payout_amount <= 0:
-        await _charge(tx, task, worker_id, plan, 0)
         return None
     if rate is None and task.payout_currency == Currency.USD:
-        payout = await _write(tx, task, worker_id, PayoutState.EARNED)
+        payout = await _write(tx, task, worker_id, PayoutState.EARNED, reason=APPEAL)
         tx.emit("payout.earned", payout.id, queue="money")
         return payout
     payout_msat = _worth(task, rate)
-    spread_msat = await _charge(tx, task, worker_id, plan, payout_msat)
     payout = await _write(
-        tx, task, worker_id, PayoutState.RESERVED, rate=rate, payout_msat=payout_msat, spread_msat=spread_msat
+        tx, task, worker_id, PayoutState.RESERVED, reason=APPEAL, rate=rate, payout_msat=payout_msat
     )
     await _owe(tx, task, payout)
     return payout
 
 
 async def convert_earned(tx: Transaction, task: Task, payout: Payout, plan: Plan, rate: Rate) -> None:
-    """EARNED -> RESERVED: what `earn` does when a rate is at hand, for a payout that waited for one. Raises Conflict
-    when the payout is not EARNED any more."""
+    """EARNED -> RESERVED: what `earn_all` does when a rate is at hand, for a payout that waited for one, and with it for
+    all that wait for the same task: it is charged once. Raises Conflict when the payout is not EARNED any more."""
+    together = [payout, *await _waiting_beside(tx, payout)]
     payout_msat = _worth(task, rate)
-    spread_msat = await _charge(tx, task, payout.worker_id, plan, payout_msat)
-    await move(
-        tx,
-        payout,
-        PayoutState.RESERVED,
-        table=TRANSITIONS,
-        amount_msat=payout_msat,
-        spread_msat=spread_msat,
-        usd_per_btc=rate.usd_per_btc,
-        rate_source=rate.source,
-        rate_at=clock.from_ms(rate.at_ms),
-        rate_samples=_samples(rate),
+    spread_msat = 0
+    if payout.reason != APPEAL:
+        workers = [one.worker_id for one in together]
+        spread_msat = await _charge(tx, task, workers, plan, payout_msat)
+    spreads = _spread_out(spread_msat, len(together))
+    for one, spread_msat in zip(together, spreads, strict=True):
+        await move(
+            tx,
+            one,
+            PayoutState.RESERVED,
+            table=TRANSITIONS,
+            amount_msat=payout_msat,
+            spread_msat=spread_msat,
+            usd_per_btc=rate.usd_per_btc,
+            rate_source=rate.source,
+            rate_at=clock.from_ms(rate.at_ms),
+            rate_samples=_samples(rate),
+        )
+        await _owe(tx, task, one)
+
+
+async def _waiting_beside(tx: Transaction, payout: Payout) -> list[Payout]:
+    """The payouts of the same task that wait for a rate as well."""
+    if payout.reason == APPEAL:
+        return []
+    statement = select(Payout).where(
+        Payout.task_id == payout.task_id,
+        Payout.state == str(PayoutState.EARNED),
+        Payout.reason == payout.reason,
+        Payout.id != payout.id,
     )
-    await _owe(tx, task, payout)
+    return list(await tx.session.scalars(statement.order_by(Payout.id)))
+
+
+def _spread_out(amount_msat: int, parts: int) -> list[int]:
+    """One amount in `parts` that sum to it, the first of them taking what does not divide."""
+    each, left = divmod(amount_msat, parts)
+    return [each + left, *([each] * (parts - 1))]
 
 
 def _worth(task: Task, rate: Rate | None) -> int:
@@ -96,8 +160,11 @@ def _worth(task: Task, rate: Rate | None) -> int:
     return max(worth_msat, MSAT_PER_SAT)
 
 
-async def _charge(tx: Transaction, task: Task, worker_id: str, plan: Plan, payout_msat: int) -> int:
-    """Takes spread and fee from the reservation. Gives the spread in msat."""
+async def _charge(
+    tx: Transaction, task: Task, worker_ids: Sequence[str], plan: Plan, payout_msat: int
+) -> int:
+    """Takes spread and fee from the reservation; what the payouts (`payout_msat` each) do not need goes back. Gives the
+    spread in msat."""
     await lock_reservation(tx, task)
     # All at once and in order, before the postings take them piece by piece.
     touched = (
@@ -106,11 +173,11 @@ async def _charge(tx: Transaction, task: Task, worker_id: str, plan: Plan, payou
         accounts.exchange(task.environment),
         accounts.fees(task.environment),
         accounts.spread(task.environment),
-        accounts.payable(worker_id),
+        *(accounts.payable(worker_id) for worker_id in worker_ids),
     )
     await balances(tx, sorted(account.id for account in touched))
-    spread_msat = await spread.take(tx, task, payout_msat)
-    await charge(tx, task, plan, payout_msat)
+    spread_msat = await spread.take(tx, task, payout_msat, len(worker_ids))
+    await charge(tx, task, plan, payout_msat * len(worker_ids))
     return spread_msat
 
 
@@ -120,7 +187,12 @@ async def _owe(tx: Transaction, task: Task, payout: Payout) -> None:
     reserved = accounts.reserved(task.organisation_id, task.environment)
     payable = accounts.payable(payout.worker_id)
     held = await balances(tx, [prefund.id])
-    shares = cover(payout.amount_msat, reserved_msat=task.reserved_msat, prefund_msat=held.get(prefund.id, 0))
+    if payout.reason == APPEAL:
+        shares = Shares(reserved_msat=0, prefund_msat=0, exchange_msat=payout.amount_msat)
+    else:
+        shares = cover(
+            payout.amount_msat, reserved_msat=task.reserved_msat, prefund_msat=held.get(prefund.id, 0)
+        )
     await post(
         tx,
         [
@@ -129,7 +201,8 @@ async def _owe(tx: Transaction, task: Task, payout: Payout) -> None:
             _earned(payout, ":exchange", accounts.exchange(task.environment), payable, shares.exchange_msat),
         ],
     )
-    await set_reserved(tx, task, task.reserved_msat - shares.reserved_msat)
+    if shares.reserved_msat:
+        await set_reserved(tx, task, task.reserved_msat - shares.reserved_msat)
     tx.emit("payout.reserved", payout.id, queue="money")
 
 
@@ -139,6 +212,7 @@ async def _write(
     worker_id: str,
     state: PayoutState,
     *,
+    reason: str = ANSWER,
     rate: Rate | None = None,
     payout_msat: int = 0,
     spread_msat: int = 0,
@@ -150,7 +224,7 @@ async def _write(
         worker_id=worker_id,
         organisation_id=task.organisation_id,
         environment=task.environment,
-        reason=ANSWER,
+        reason=reason,
         state=str(state),
         amount=task.payout_amount,
         currency=task.payout_currency,

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     BOOKS = "books"  # a rule of the ledger is broken
     # workers
     APPEAL = "appeal_overdue"  # a worker's appeal waits longer than promised
+    GOLD = "gold_unpaid"  # the hub's own organisation cannot pay for questions whose answer is known
+    REVIEW = "review_overdue"  # a worker's appeal or dispute waits longer than it should
     CLOCK = "clock"  # this machine's clock and the database's differ
 
 

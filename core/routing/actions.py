@@ -2,8 +2,9 @@
 transaction of its caller: the jobs of `hub/jobs`, the worker's pages and the worker's API.
 
 A task is `posted` while nobody has it, `assigned` while somebody is offered it or works on it, `submitted` while an
-answer is judged. With a backup there can be two answers: the first to come is judged, the second waits as a submitted
-assignment and is judged only if the first is refused (`core/verification/actions.py`)."""
+answer is judged and until all answers that it wants are there. With a backup there can be two answers to a task that
+wants one: the first to come is judged, the second waits as a submitted assignment and is judged only if the first is
+refused (`core/verification/actions.py`)."""
 
 from __future__ import annotations
 
@@ -23,6 +24,8 @@ from core.routing import late
 from core.routing.assignments import OFFER_EXPIRED, leave, living, task_for_update, task_to_offer
 from core.routing.at_once import offer_at_once
 from core.routing.deadlines import late_alone
+from core.routing.endings import cancel
+from core.routing.house import for_one_alone
 from core.routing.model import LateAnswers, Policy
 from core.routing.offering import backup_at_ms, held, offer_to_best, set_timers, try_again
 from core.routing.promise import promise
@@ -48,11 +51,16 @@ async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy)
         return None
     if await tx.now_ms() >= clock.to_ms(task.hard_stop_at):
         return None  # its own timer ends it
+    if for_one_alone(task):
+        await cancel(tx, task, "hub")
+        return None
     assignment = await offer_to_best(tx, task, kind, policy, role=AssignmentKind.PRIMARY)
     if assignment is None:
         await try_again(tx, "task.posted", task, policy)
         return None
     await change(tx, task, TaskStatus.ASSIGNED, actor="hub")
+    if task.answers_wanted > 1:
+        tx.emit("task.more", task.id)
     return assignment
 
 
@@ -171,6 +179,8 @@ async def submit(
     if task.status in (TaskStatus.ASSIGNED, TaskStatus.POSTED):
         await change(tx, task, TaskStatus.SUBMITTED, actor=f"person:{worker_id}")
         tx.emit("submission.received", submission.id)
+    elif task.answers_wanted > 1:
+        tx.emit("submission.received", submission.id)
     return submission
 
 
@@ -194,13 +204,19 @@ async def submission_of(tx: Transaction, assignment_id: str) -> Submission | Non
 
 
 async def settle(tx: Transaction, task: Task) -> None:
-    """After somebody let go of an assigned task: with nobody left it goes back to the queue; with one left who is late, another backup is looked for. The caller holds the task's row."""
+    """After somebody let go of an assigned task: with nobody left it goes back to the queue; with one left who is late,
+    another backup is looked for; a task that wants several answers asks somebody else in their place. The caller holds
+    the task's row."""
+    if task.status == TaskStatus.SUBMITTED and task.answers_wanted > 1:
+        tx.emit("task.more", task.id)
     if task.status != TaskStatus.ASSIGNED:
         return
     left = await living(tx, task.id)
     if not left:
         await change(tx, task, TaskStatus.POSTED, actor="hub")
         tx.emit("task.posted", task.id)
+    elif task.answers_wanted > 1:
+        tx.emit("task.more", task.id)
     elif len(left) == 1 and late_alone(await tx.now_ms(), backup_at_ms(task), *held(left)):
         tx.emit("task.at_80", task.id)
 

@@ -27,8 +27,9 @@ from core.routing import decisions
 from core.routing.candidates import Asked, Asker, asked_of
 from core.routing.directory.registry import follower_of
 from core.routing.eligible import may_take
+from core.routing.house import for_one_alone
 from core.routing.model import Policy, Question
-from core.routing.offering import again_job, lapse_job, offered, time_left, timer_jobs
+from core.routing.offering import again_job, lapse_job, more_jobs, offered, time_left, timer_jobs
 from core.routing.people import candidate_of, free_of
 from core.routing.score import Score, ranked
 from core.routing.shortlist import Shortlist, explained, named
@@ -121,6 +122,8 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         now, listened, plan, allow_listed, turns, *columns = rows[0]
         task = task_of(columns)
         kind = types.of(task.task_type)
+        if for_one_alone(task):
+            return False
         if task.status != TaskStatus.POSTED or not task.funded or now >= clock.to_ms(task.hard_stop_at):
             return False
         asked = asked_of(task, kind, policy, _turns.decode(turns) if turns else [], Asker(plan, allow_listed))
@@ -176,7 +179,7 @@ async def _offer(
 ) -> bool:
     assignment = offered(task, kind, scores[0], asked.free_slot, now, AssignmentKind.PRIMARY)
     event = ids.new("evt")
-    jobs = [*timer_jobs(task, kind, now), lapse_job(assignment, now)]
+    jobs = [*timer_jobs(task, kind, now), lapse_job(assignment, now), *more_jobs(task)]
     if told:
         jobs.append(NewJob.make("task.event", event, body=None, delay=0, queue="default", key=None))
     follower = follower_of(database)

@@ -92,6 +92,13 @@ def lapse_job(assignment: Assignment, now: int) -> NewJob:
     return NewJob.make("assignment.lapse", assignment.id, body=None, delay=delay, queue="default", key=None)
 
 
+def more_jobs(task: Task) -> list[NewJob]:
+    """Asks further people, for a task that wants several answers."""
+    if task.answers_wanted <= 1:
+        return []
+    return [NewJob.make("task.more", task.id, body=None, delay=0, queue="default", key=None)]
+
+
 async def set_timers(tx: Transaction, task: Task, kind: TaskType) -> None:
     """The alarms of the task's present round. Their keys make a repeat harmless."""
     tx.jobs.extend(timer_jobs(task, kind, await tx.now_ms()))

@@ -14,6 +14,7 @@ from core.routing.assignments import end_all, leave, living, task_for_update
 from core.routing.backups import refusal
 from core.routing.deadlines import Owed, overdue, owed
 from core.routing.endings import expire
+from core.routing.house import for_one_alone
 from core.routing.late import TAKEN_BACK
 from core.routing.model import Policy
 from core.routing.offering import deadlines, free_for, held, offer_to_best, set_timers, try_again
@@ -44,10 +45,15 @@ async def ring(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy) 
             await expire(tx, task)
         case Owed.CLOSE:
             await end_all(tx, task.id, "hard_stop", states=HOLDS_CAPACITY)
+            tx.emit("task.decide", task.id, body={"closing": True})
         case Owed.TAKE_BACK:
             await _take_back(tx, task, types)
         case Owed.BACKUP:
-            if not await _back_up(tx, task, kind, types, policy):
+            if for_one_alone(task):
+                pass
+            elif task.answers_wanted > 1:
+                tx.emit("task.more", task.id)  # whoever dawdles has others beside them already
+            elif not await _back_up(tx, task, kind, types, policy):
                 await _wake(tx, task)
                 await try_again(tx, "task.at_80", task, policy)
         case Owed.NOTHING:
@@ -84,6 +90,8 @@ async def _take_back(tx: Transaction, task: Task, types: TaskTypes) -> None:
     late = overdue(now, deadlines(task, types.of(task.task_type)), held(present))
     for one in sorted((one for one in present if one.id in late), key=lambda one: one.worker_id):
         await leave(tx, one, AssignmentState.LAPSED, reason=TAKEN_BACK)
+    if task.answers_wanted > 1 and late and task.status != TaskStatus.POSTED:
+        tx.emit("task.more", task.id)
     if task.status == TaskStatus.ASSIGNED and len(late) == len(present):
         await change(tx, task, TaskStatus.POSTED, actor="hub", reroutes=task.reroutes + 1)
         tx.emit("task.posted", task.id)

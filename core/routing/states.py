@@ -10,7 +10,7 @@ class AssignmentState(StrEnum):
     ACCEPTED = "accepted"  # in the worker's hands
     SUBMITTED = "submitted"  # answered; the answer is being verified
     COUNTED = "counted"  # the answer passed and is paid
-    REFUSED = "refused"  # the answer did not pass; the worker sees why
+    REFUSED = "refused"  # the answer did not pass; the worker sees why, and an upheld appeal turns it
     DECLINED = "declined"  # the worker said no to the offer
     RELEASED = "released"  # given back after accepting, without penalty
     LAPSED = "lapsed"  # time ran out, or the task ended; a late answer may still be taken
@@ -19,6 +19,7 @@ class AssignmentState(StrEnum):
 class AssignmentKind(StrEnum):
     PRIMARY = "primary"
     BACKUP = "backup"
+    REDUNDANT = "redundant"  # asked the same as others, blind to them
 
 
 LIVE = frozenset({AssignmentState.OFFERED, AssignmentState.ACCEPTED, AssignmentState.SUBMITTED})
@@ -35,7 +36,7 @@ TRANSITIONS: dict[AssignmentState, frozenset[AssignmentState]] = {
         {AssignmentState.COUNTED, AssignmentState.REFUSED, AssignmentState.LAPSED}
     ),
     AssignmentState.COUNTED: frozenset(),
-    AssignmentState.REFUSED: frozenset(),
+    AssignmentState.REFUSED: frozenset({AssignmentState.COUNTED}),
     AssignmentState.DECLINED: frozenset(),
     AssignmentState.RELEASED: frozenset(),
     AssignmentState.LAPSED: frozenset({AssignmentState.SUBMITTED}),

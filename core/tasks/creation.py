@@ -37,8 +37,10 @@ from core.tasks.states import TaskStatus
 from core.tasks.tables import IdempotencyRecord, Task
 from core.tasks.types import TaskType
 from core.tasks.view import encode, first_view, view
+from core.verification.policy import Checks
 
 CREATE_PATH = "/v1/tasks"
+_BUILT_IN = Checks()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     quote: Quote
     hard_stop_seconds: int
     fee_minimum_msat: int = 0
+    answers_wanted: int = 1
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -64,10 +67,24 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare(
-    new: NewTask, kind: TaskType, plan: Plan, usd_per_btc: Decimal, spread_percent: Decimal = NOTHING
+    new: NewTask,
+    kind: TaskType,
+    plan: Plan,
+    usd_per_btc: Decimal,
+    spread_percent: Decimal = NOTHING,
+    checks: Checks = _BUILT_IN,
 ) -> Prepared:
-    """Price the task under the plan at this rate. Raises Invalid for a payout that cannot be paid."""
-    price = quote(new.amount, Currency(new.currency), plan, usd_per_btc, spread_percent)
+    """Price the task under the plan at this rate, for as many answers as may be bought. Raises Invalid for a payout that
+    cannot be paid."""
+    needed = checks.requirement(
+        task_type=kind.name,
+        stages=kind.stages,
+        risk=new.risk_tier,
+        plan=plan,
+        environment=new.environment,
+    )
+    least, most = needed.answers
+    price = quote(new.amount, Currency(new.currency), plan, usd_per_btc, spread_percent, answers=most)
     if price.payout_msat == 0 and new.amount > 0:
         raise Invalid(
             "payout_too_small",
@@ -80,6 +97,7 @@ def prepare(
         quote=price,
         hard_stop_seconds=new.sla_seconds * kind.hard_stop_factor,
         fee_minimum_msat=least_fee_msat(plan, usd_per_btc),
+        answers_wanted=least,
     )
 
 
@@ -304,7 +322,8 @@ def _row(item: Prepared, funded: bool, now: int) -> tuple[Any, ...]:
         item.quote.spread_msat,
         item.quote.payout_msat,
         new.language,
-        1,
+        item.answers_wanted,
+        item.quote.answers,
         1,
         now,
         now,

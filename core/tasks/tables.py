@@ -25,7 +25,9 @@ from core.db.base import Base, DecimalText, JsonText, UtcDateTime
 class Task(Base):
     """One question. Money columns: `payout_amount` in `payout_currency` is the most a worker gets,
     `reserved_msat` what lies in the organisation's reserved account for this task, `fee_msat` what of it is our fee,
-    at least `fee_minimum_msat`, `spread_msat` what the exchange of dollars costs. `p50_at`, `p90_at`: when the answer of whoever has it now is expected."""
+    at least `fee_minimum_msat`, `spread_msat` what the exchange of dollars costs (for one answer, as `payout_msat`).
+    `answers_wanted` people are asked now, `answers_max` are paid for at most. `p50_at`, `p90_at`: when the answer of
+    whoever has it now is expected."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -84,6 +86,7 @@ class Task(Base):
     payout_msat: Mapped[int] = mapped_column(BigInteger)
     reroutes: Mapped[int] = mapped_column(Integer, server_default="0")
     answers_wanted: Mapped[int] = mapped_column(Integer, server_default="1")
+    answers_max: Mapped[int] = mapped_column(Integer, server_default="1")
     output: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     payout_result: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     failure_reason: Mapped[str | None] = mapped_column(Text)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from core.errors import Invalid
 from core.money import Currency
 from core.tasks.model import RiskTier
+from core.verification.policy import Checks
 
 # BCP 47 as far as people choose by it: a language, perhaps its script or region (`de`, `pt-br`).
 LANGUAGE = r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$"
+Outcomes = Literal["pass", "fail", "unsure"]
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,12 +26,32 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_amount: Decimal
 
 
+class Severity(StrEnum):
+    FAIL = "fail"  # the answer is refused
+    UNSURE = "unsure"  # somebody has to look: other answers that agree, or a reviewer
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`expect` is JMESPath over {payload, output}; it must give true, else the answer is refused with `message`."""
+    """`expect` is JMESPath over {payload, output, task}; where it does not give true, the answer is refused with
+    `message`, or, of severity `unsure`, not given out on its own."""
 
     name: str
     expect: str
     message: str
+    severity: Severity = Severity.FAIL
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One answer with what its checks shall say: `pass`, `fail` or `unsure`, and the codes of the reasons (in any order).
+    `hub task-types test` runs them. `schema` takes the place of the type's own, for types that have none."""
+
+    name: str
+    output: Any
+    expect: Outcomes
+    reasons: list[str] = []
+    payload: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    schema: dict[str, Any] | None = None
 
 
 class TaskType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +70,7 @@ class TaskType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     payout: Price | None = None
     stages: list[str] = msgspec.field(default_factory=lambda: ["schema", "rules"])
     rules: list[Rule] = []
+    examples: list[Example] = []
     answers_limit: int = 3
     offer_seconds: int = 60
     max_reroutes: int = 3
@@ -54,10 +78,11 @@ class TaskType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TaskTypes:
-    """The registered task types by name."""
+    """The registered task types by name, with how much checking their answers need."""
 
-    def __init__(self, types: list[TaskType]):
+    def __init__(self, types: list[TaskType], checks: Checks | None = None):
         self._by_name = {kind.name: kind for kind in types}
+        self.checks = checks or Checks()
 
     def __iter__(self) -> Iterator[TaskType]:
         return iter(self._by_name.values())

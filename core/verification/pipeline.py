@@ -17,26 +17,32 @@ class NextStage(msgspec.Struct, frozen=True):
 
 
 class Passed(msgspec.Struct, frozen=True):
-    """Every stage passed."""
+    """No stage said no. `unsure` are the reasons of those that could not tell."""
+
+    unsure: list[Reason] = []
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A stage did not pass; no later one is run. `reasons` are that stage's."""
+    """A stage said no; no later one is run. `reasons` are that stage's."""
 
     stage: str
     reasons: list[Reason]
 
 
 def after(stages: Sequence[str], verdicts: Sequence[Verdict]) -> NextStage | Passed | Failed:
-    """Stages in their order, one verdict each. Unsure is not a pass: what a stage cannot vouch for is not given out."""
+    """Stages in their order, the cheap ones first, one verdict each. Unsure is neither: the other stages are asked, and
+    what none of them vouches for is not given out (`fold.py`)."""
     by_stage = {verdict.stage: verdict for verdict in verdicts}
+    unsure: list[Reason] = []
     for name in stages:
         verdict = by_stage.get(name)
         if verdict is None:
             return NextStage(name)
-        if verdict.outcome is not Outcome.PASS:
+        if verdict.outcome is Outcome.FAIL:
             return Failed(name, verdict.reasons)
-    return Passed()
+        if verdict.outcome is Outcome.UNSURE:
+            unsure.extend(verdict.reasons)
+    return Passed(unsure)
 
 
 def sentence(reasons: Sequence[Reason], limit: int = 500) -> str:

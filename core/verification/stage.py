@@ -15,7 +15,7 @@ from core.tasks.types import TaskType
 class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105 - the word of a verdict
     FAIL = "fail"
-    UNSURE = "unsure"  # the stage cannot tell; such an answer is not given out
+    UNSURE = "unsure"  # the stage cannot tell; such an answer is not given out before a person has looked
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,21 +26,26 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pointer: str | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A fail or unsure has at least one reason."""
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fail or unsure has at least one reason. `score` (0 to 1, 1 is best) and `evidence` (small, JSON) are for who has
+    to understand the verdict later: an operator, a reviewer, a worker who appeals."""
 
     stage: str
     outcome: Outcome
     reasons: list[Reason] = []
+    score: float | None = None
+    evidence: dict[str, Any] | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stage may look at: the question, the answer and what kind of question it is."""
+    """What a stage may look at: the question, the answer and what kind of question it is. `task` has what rules may read
+    of the task itself (see `task_facts`)."""
 
     payload: dict[str, Any]
     output: Any
     output_schema: dict[str, Any]
     task_type: TaskType
+    task: dict[str, Any] = {}
 
 
 class Stage(Protocol):

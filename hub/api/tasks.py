@@ -53,7 +53,9 @@ async def create_one(services: Services, caller: Caller, raw: RawObject, header_
     new = new_task(request, kind, caller, header_key)
     plan = services.plans.get(caller.plan)
     rates = services.rates
-    prepared = prepare(new, kind, plan, rates.to_reserve().usd_per_btc, rates.spread_percent)
+    prepared = prepare(
+        new, kind, plan, rates.to_reserve().usd_per_btc, rates.spread_percent, services.types.checks
+    )
     return await services.creator.create(prepared)
 
 

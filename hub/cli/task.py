@@ -1,12 +1,16 @@
-"""`hub task`: a task's whole trail, why it was offered to whom, and cancelling one."""
+"""`hub task`: a task's whole trail, why it was offered to whom, its decisions made again, and cancelling one."""
 
 from __future__ import annotations
+
+import sys
 
 import click
 
 from core.errors import NotFound
 from core.routing.endings import cancel as cancel_task
 from core.tasks.tables import Task
+from core.verification.replay import Replayed
+from core.verification.replay import replay as replay_task
 from hub.cli.common import OPERATOR, run
 from hub.observe import trail
 from hub.observe import why as reasons
@@ -43,6 +47,26 @@ def why(task_id: str) -> None:
         return reasons.render_text(told) or "Nobody has been looked for yet."
 
     click.echo(run(act))
+
+
+@command.command("replay")
+@click.argument("task_id")
+def replay(task_id: str) -> None:
+    """Make every decision on the task's answers again from the stored record. Exits 1 when one comes out otherwise."""
+
+    async def act(wiring: Wiring) -> list[Replayed]:
+        async with wiring.services.work.read() as session:
+            return await replay_task(session, task_id)
+
+    made = run(act)
+    for one in made:
+        click.echo(f"decision {one.number}: {'the same, byte for byte' if one.equal else 'DIFFERENT'}")
+        click.echo(f"  stored {trail.printable(one.stored)}")
+        if not one.equal:
+            click.echo(f"  again  {trail.printable(one.again)}")
+    if not made:
+        click.echo("nothing was decided on this task")
+    sys.exit(0 if all(one.equal for one in made) else 1)
 
 
 @command.command("cancel")

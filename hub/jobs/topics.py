@@ -10,7 +10,7 @@ from typing import Any
 from core.billing import actions as billing
 from core.billing import monthly, top_ups
 from core.callbacks import actions as callbacks
-from core.db.unit_of_work import UnitOfWork
+from core.db.unit_of_work import Transaction, UnitOfWork
 from core.intake import process as intake
 from core.outbox.rows import Lease
 from core.payouts import actions as payouts
@@ -21,9 +21,10 @@ from core.receipts.model import Kind
 from core.replies import actions as replies
 from core.replies import compose as composing
 from core.routing import actions as routing
-from core.routing import sla
+from core.routing import more, sla
 from core.secret import Secret
 from core.verification import actions as verification
+from core.verification import gold, ruling
 from core.workers import availability, quizzes
 from core.workers.standing import reconsider
 from core.workers.suspensions import overdue
@@ -32,38 +33,47 @@ from hub.jobs.run import Handler
 from hub.wiring import Wiring
 
 
+def _intake(wiring: Wiring) -> Handler:
+    s = wiring.services
+
+    async def handle(lease: Lease) -> None:
+        usd_per_btc = lambda: s.rates.to_reserve().usd_per_btc  # noqa: E731 - asked only when there is a task to price
+        understand = wiring.connectors.understand
+        await intake.process(s.work, lease, understand, s.types, usd_per_btc, s.rates.spread_percent)
+
+    return handle
+
+
+def _fund(tx: Transaction, lease: Lease) -> Awaitable[int]:
+    return billing.fund_waiting(tx, lease.subject, lease.body["environment"])
+
+
 def topics(wiring: Wiring) -> Mapping[str, Handler]:
     """Topic -> handler. A handler ends its job itself (`finishing`), in the transaction of its last effect."""
     s = wiring.services
     connectors = wiring.connectors
     limits = PayoutLimits.from_sats(wiring.settings.payouts)
     issuer = receipts.Issuer(hub=s.settings.public_url, sealer=s.sealer)
+    local = functools.partial(_local, s.work)
 
     def unseal(sealed: str) -> Secret:
         return Secret(s.sealer.unseal(sealed))
-
-    local = functools.partial(_local, s.work)
 
     def sign(kind: Kind) -> Handler:
         return local("receipts.issue", lambda tx, lease: receipts.issue(tx, kind, lease.subject, issuer))
 
     timer = functools.partial(sla.ring, types=s.types, policy=wiring.policy)
     lapse = functools.partial(routing.lapse, policy=wiring.policy)
+    ask_more = functools.partial(more.ask_more, types=s.types, policy=wiring.policy)
     return {
         # in
-        "inbound.received": lambda lease: intake.process(
-            s.work,
-            lease,
-            connectors.understand,
-            s.types,
-            lambda: s.rates.to_reserve().usd_per_btc,
-            s.rates.spread_percent,
-        ),
+        "inbound.received": _intake(wiring),
         "connector.reconcile": lambda lease: reconcile.run(s.work, lease, wiring.book, wiring.tools),
         # to a person
         "task.posted": lambda lease: routing.offer_posted(s.work, lease, s.types, wiring.policy),
         "worker.free": lambda lease: routing.offer_waiting(s.work, lease, s.types, wiring.policy),
         "assignment.lapse": local("routing.lapse", lapse),
+        "task.more": local("routing.more", ask_more),
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
         "worker.hours": local("workers.hours", availability.ring),
         "skill.lapse": local("workers.skill_lapsed", quizzes.lapse_skill),
@@ -74,6 +84,9 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         ),
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
+        "task.decide": lambda lease: verification.decide_now(s.work, lease, s.types, s.plans, s.rate),
+        "gold.offer": local("gold.offer", lambda tx, lease: gold.offer(tx, lease, s.types)),
+        "review.due": local("reviews.due", lambda tx, lease: ruling.due(tx, lease, s.types, s.plans)),
         "payout.earned": lambda lease: convert(s.work, lease, s.plans, s.rate),
         "payout.reserved": lambda lease: payouts.pay(s.work, lease, wiring.means, limits),
         "payout.check": lambda lease: payouts.check(s.work, lease, wiring.means, limits),
@@ -81,10 +94,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "payout.watch": lambda lease: payout_watch.watch(s.work, lease, s.rails, limits),
         "rail.reconcile": lambda lease: payout_watch.reconcile_rail(s.work, lease, s.rails),
         "ledger.check": lambda lease: payout_watch.check_books(s.work, lease, s.rails),
-        "billing.credited": local(
-            "billing.fund_waiting",
-            lambda tx, lease: billing.fund_waiting(tx, lease.subject, lease.body["environment"]),
-        ),
+        "billing.credited": local("billing.fund_waiting", _fund),
         "top_up.look": lambda lease: top_ups.look(s.work, lease, s.rails),
         "billing.close_month": lambda lease: monthly.close_months(s.work, lease, s.plans),
         "receipt.verified": sign(Kind.VERIFIED),

@@ -199,6 +199,11 @@ async def _paid_for(session: AsyncSession, worker_id: str, task_ids: list[str]) 
     return {line.task_id: line for line in page.items}
 
 
+def _shown_kind(kind: str) -> str:
+    """Nobody is told that others answer the same question, or that its answer is known."""
+    return str(AssignmentKind.BACKUP if kind == AssignmentKind.BACKUP else AssignmentKind.PRIMARY)
+
+
 def _card(
     types: TaskTypes, turn: routing.Turn, rate: Rate | None, *, payout: PayoutLine | None = None
 ) -> Card:
@@ -209,7 +214,7 @@ def _card(
         task_id=task.id,
         task_type=task.task_type,
         title=types.of(task.task_type).title,
-        kind=AssignmentKind(assignment.kind),
+        kind=_shown_kind(assignment.kind),
         state=assignment.state,
         outcome=outcome,
         mood=mood,

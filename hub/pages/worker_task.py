@@ -18,6 +18,7 @@ from core.forms import fields
 from core.forms.model import FieldError
 from core.routing import actions as routing
 from core.routing.states import AssignmentState
+from core.verification import appeals
 from hub import auth
 from hub.auth import CSRF_FIELD
 from hub.pages import desk as desks
@@ -89,7 +90,9 @@ async def _show(
             return page("worker_offer.html", person, **context)
         case _:
             given = None if sheet.output is None else forms.reading(sheet.schema, sheet.output)
-            return page("worker_done.html", person, given=given, **context)
+            async with services.work.read() as session:
+                appeal = await appeals.standing(session, assignment_id, services.types.checks.review)
+            return page("worker_done.html", person, given=given, appeal=appeal, **context)
 
 
 @get("/", name="worker.task", include_in_schema=False)
@@ -165,8 +168,26 @@ async def release(
     return see_other("/worker?notice=released")
 
 
+@post("/appeal", name="worker.appeal", include_in_schema=False)
+async def appeal(
+    request: AnyRequest,
+    assignment_id: FromPath[str],
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+) -> Redirect:
+    """Ask for another look at a refused answer."""
+    said = (await request.form()).get("said")
+    text = said if isinstance(said, str) else ""
+    try:
+        async with services.work.begin("reviews.appeal") as tx:
+            await appeals.appeal(tx, assignment_id, person.person_id, text, services.types, services.plans)
+    except Conflict:
+        pass  # the page that follows says how it stands
+    return see_other(f"/worker/assignments/{assignment_id}")
+
+
 ROUTER = Router(
     path="/worker/assignments/{assignment_id:str}",
     guards=[no_nul, auth.worker],
-    route_handlers=[show_task, answer, save_draft, release],
+    route_handlers=[show_task, answer, save_draft, release, appeal],
 )

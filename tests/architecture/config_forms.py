@@ -36,6 +36,7 @@ from connectors.registry import CONNECTORS, connector
 from connectors.secret_refs import Secrets
 from core.routing.model import Policy
 from core.tasks.types import TaskType
+from core.verification.policy import Checks
 from core.workers.quiz import Quiz
 from core.workers.tiers import Trust
 from hub.config_files import _PlansFile as PlansFile  # the form of the whole file has no other user
@@ -82,6 +83,7 @@ FORMS = (
     Form(file="routing.yaml", struct=Policy, schema="routing"),
     Form(file="quizzes/*.yaml", struct=Quiz, schema="quiz"),
     Form(file="trust.yaml", struct=Trust, schema="trust"),
+    Form(file="verification.yaml", struct=Checks, schema="verification"),
     Form(file="task_types/*.yaml", struct=TaskType, schema="task_type"),
     Form(file="connectors/*.yaml", struct=ConnectorFile),
     *(

@@ -32,6 +32,9 @@ TITLES = {
     "core.workers.states.APPEAL_TRANSITIONS": "Appeal of a worker",
     "core.workers.states.QUIZ_TRANSITIONS": "Attempt at a quiz",
     "core.verification.states.TRANSITIONS": "Verification of one submission",
+    "core.verification.states.REVIEW_TRANSITIONS": "Review: what a person has to decide",
+    "core.verification.states.GOLD_TRANSITIONS": "Gold item: a question whose answer is known",
+    "core.verification.states.EXPOSURE_TRANSITIONS": "One worker's turn at a gold item",
 }
 _ORDER = (
     "intake",

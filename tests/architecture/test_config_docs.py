@@ -29,6 +29,7 @@ FILES = {
     "routing.yaml": "routing",
     "trust.yaml": "trust",
     **{f"quizzes/{path.name}": "quiz" for path in sorted((CONFIG / "quizzes").glob("*.yaml"))},
+    "verification.yaml": "verification",
     **{f"task_types/{path.name}": "task_type" for path in sorted((CONFIG / "task_types").glob("*.yaml"))},
     **{
         f"connectors/{path.name}": f"connector_{path.stem}"

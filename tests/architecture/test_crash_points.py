@@ -24,6 +24,8 @@ BESIDE = {
     "routing.decline": "one transaction of a person's click; whoever gets no answer clicks again",
     "routing.release": "as routing.decline",
     "routing.draft": "keeps what a person typed; the page sends it again",
+    "routing.more": "as routing.timer: one transaction with its job",
+    "tasks.decide": "as tasks.verify, one transaction with its job, when nobody else can answer",
     "verification.lapse": "as verification.advance, for a task that ended meanwhile",
     "verification.refuse": "as tasks.verify, for an answer that did not pass",
     "intake.stop": "only raises the alarm; the delivery is read again and raises it again",

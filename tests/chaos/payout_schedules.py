@@ -25,7 +25,6 @@ from core.outbox.rows import Lease
 from core.payouts import actions, controls
 from core.payouts.address import set_address
 from core.payouts.controls import HUB, Cause
-from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
 from core.payouts.prepare import Means
 from hub.jobs.run import Runner
@@ -107,7 +106,7 @@ class Story:
             for _ in range(count):
                 task = await factories.task(tx, self.stage.organisation, environment="test")
                 task.status = "verified"
-                payout = await earn(tx, task, worker.id, factories.PLAN, factories.RATE)
+                payout = await factories.earn(tx, task, worker.id, factories.PLAN, factories.RATE)
                 assert payout is not None
                 self.payouts.append(payout.id)
                 self.tasks.append(task.id)

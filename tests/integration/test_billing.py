@@ -17,10 +17,21 @@ from core.billing.usage import usage
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict, Invalid, NotFound
 from core.money import Currency
-from core.payouts.earn import earn
 from core.payouts.tables import Payout
 from core.tasks.tables import Task
-from tests.factories import DOLLAR, PLAN, RATE, SAT, balance, emitted, organisation, problems, task, worker
+from tests.factories import (
+    DOLLAR,
+    PLAN,
+    RATE,
+    SAT,
+    balance,
+    earn,
+    emitted,
+    organisation,
+    problems,
+    task,
+    worker,
+)
 
 
 async def test_a_new_organisation_has_accounts_and_test_money(work: UnitOfWork) -> None:

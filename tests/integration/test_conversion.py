@@ -18,12 +18,23 @@ from core.outbox import rows
 from core.outbox.rows import Lease
 from core.outbox.tables import OutboxRow
 from core.payouts.convert import convert
-from core.payouts.earn import earn
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout
 from core.rates.model import Judged, Rate
 from core.tasks.tables import Task
-from tests.factories import DOLLAR, PLAN, RATE, SAT, balance, emitted, organisation, problems, task, worker
+from tests.factories import (
+    DOLLAR,
+    PLAN,
+    RATE,
+    SAT,
+    balance,
+    earn,
+    emitted,
+    organisation,
+    problems,
+    task,
+    worker,
+)
 
 PLANS = Plans([PLAN])
 SAMPLES = (

@@ -16,9 +16,8 @@ from core.ledger.balances import statement, trial_balance
 from core.ledger.check import Problem
 from core.ledger.post import Transfer, open_accounts, post
 from core.payouts.case import held_amount, held_fee, load, settled
-from core.payouts.earn import earn
 from core.tasks.tables import Task
-from tests.factories import DOLLAR, PLAN, RATE, balance, organisation, problems, task, worker
+from tests.factories import DOLLAR, PLAN, RATE, balance, earn, organisation, problems, task, worker
 
 CAPITAL = accounts.capital("live")
 ORG = accounts.prefund("org_1", "live")

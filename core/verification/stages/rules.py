@@ -1,4 +1,4 @@
-"""Second stage: the operator's rules for this task type, JMESPath over {payload, output} that must give true.
+"""Second stage: the operator's rules for this task type, JMESPath over {payload, output, task} that must give true.
 The configuration is checked by `check_rules` when it loads."""
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import jmespath
 from jmespath import functions
 
 from core.errors import Misconfigured
-from core.tasks.types import Rule, TaskType
+from core.tasks.types import Rule, Severity, TaskType
 from core.verification.stage import Evidence, Outcome, Reason, Verdict
 
 _jmespath: Any = cast("Any", jmespath)
 _FUNCTIONS: dict[str, dict[str, Any]] = cast("Any", functions).Functions.FUNCTION_TABLE
-_ROOTS = ("payload", "output")
+_ROOTS = ("payload", "output", "task")
 
 # How many children of a node look at the document itself; the others look at what the first one gave, or (`&name`)
 # at an item of a list. Nodes that are not named: all.
@@ -38,22 +38,25 @@ class RulesStage:
     name = "rules"
 
     def judge(self, evidence: Evidence) -> Verdict:
-        """Fails with the message of every rule that does not give true. A rule that cannot be evaluated on this
-        answer fails it as well: the answer is not of the kind that the rule speaks of, and nothing unchecked goes
-        out."""
-        document = {"payload": evidence.payload, "output": evidence.output}
-        reasons = [
-            Reason(code=code, message=rule.message)
+        """Fails with the message of every rule of severity fail that does not give true, else unsure with those of the
+        others. A rule that cannot be evaluated on this answer counts as one that does not give true: the answer is not
+        of the kind that the rule speaks of, and nothing unchecked goes out."""
+        document = {"payload": evidence.payload, "output": evidence.output, "task": evidence.task}
+        broken = [
+            (rule.severity, Reason(code=code, message=rule.message))
             for rule in evidence.task_type.rules
             if (code := _broken(rule, document)) is not None
         ]
-        outcome = Outcome.FAIL if reasons else Outcome.PASS
-        return Verdict(stage=self.name, outcome=outcome, reasons=reasons)
+        for severity, outcome in ((Severity.FAIL, Outcome.FAIL), (Severity.UNSURE, Outcome.UNSURE)):
+            reasons = [reason for wrong, reason in broken if wrong is severity]
+            if reasons:
+                return Verdict(stage=self.name, outcome=outcome, reasons=reasons)
+        return Verdict(stage=self.name, outcome=Outcome.PASS)
 
 
 def check_rules(task_type: TaskType) -> None:
-    """Every rule compiles, calls functions that exist with as many values as they take, and reads only `payload` and
-    `output`. Raises Misconfigured, which names the rule."""
+    """Every rule compiles, calls functions that exist with as many values as they take, and reads only `payload`,
+    `output` and `task`. Raises Misconfigured, which names the rule."""
     names: set[str] = set()
     for rule in task_type.rules:
         where = f"task type {task_type.name!r}, rule {rule.name!r}"
@@ -118,7 +121,7 @@ def _wrong_root(tree: dict[str, Any]) -> str | None:
     while stack:
         node = stack.pop()
         if node["type"] == "field" and node["value"] not in _ROOTS:
-            return f"there is no `{node['value']}` to read from, only payload and output; quote a text: '...'"
+            return f"there is no `{node['value']}` to read from, only payload, output and task; quote a text: '...'"
         children = _children(node)
         stack.extend(children[: _LOOKS_AT_DOCUMENT.get(node["type"], len(children))])
     return None

@@ -17,11 +17,10 @@ import pytest
 from connectors.rails import RAILS, RailConfig
 from core import clock, ids
 from core.db.unit_of_work import UnitOfWork
-from core.payouts.earn import earn
 from core.payouts.rail import Rail
 from core.payouts.tables import PayoutAttempt
 from hub.services import Services
-from tests.factories import DOLLAR, PLAN, RATE, emitted, organisation, task, worker
+from tests.factories import DOLLAR, PLAN, RATE, earn, emitted, organisation, task, worker
 from tests.integration.api.conftest import client_for, serving
 
 SECRET = "ScKc2Phr37RzfESKGYPh6CnZqNxc9t"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from core.verification.pipeline import Failed, NextStage, Passed, after, sentence
 from core.verification.stage import Outcome, Reason, Verdict
 
@@ -23,10 +21,15 @@ def test_one_stage_after_the_other() -> None:
     assert after(STAGES, verdicts) == Passed()
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.UNSURE])
-def test_what_is_not_a_pass_ends_it(outcome: Outcome) -> None:
-    verdicts = [passed("schema"), Verdict(stage="rules", outcome=outcome, reasons=[REASON])]
+def test_a_no_ends_it() -> None:
+    verdicts = [passed("schema"), Verdict(stage="rules", outcome=Outcome.FAIL, reasons=[REASON])]
     assert after(STAGES, verdicts) == Failed("rules", [REASON])
+
+
+def test_unsure_asks_the_stages_that_are_left_and_is_remembered() -> None:
+    verdicts = [passed("schema"), Verdict(stage="rules", outcome=Outcome.UNSURE, reasons=[REASON])]
+    assert after(STAGES, verdicts) == NextStage("last")
+    assert after(STAGES, [*verdicts, passed("last")]) == Passed([REASON])
 
 
 def test_the_order_of_the_verdicts_does_not_matter() -> None:

@@ -1,0 +1,32 @@
+"""Asks further people the same question, each blind to the others: as many at once as the task wants now. Topic `task.more`,
+emitted when a task that wants several answers is offered, when verification asks for one more, and when somebody lets go."""
+
+from __future__ import annotations
+
+from core import clock
+from core.db.unit_of_work import Transaction
+from core.outbox.rows import Lease
+from core.routing.assignments import living, task_for_update
+from core.routing.model import Policy
+from core.routing.offering import offer_to_best, try_again
+from core.routing.states import AssignmentKind
+from core.tasks.states import TaskStatus
+from core.tasks.types import TaskTypes
+
+
+async def ask_more(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy) -> int:
+    """Offer the task until as many people have it, or have answered it, as it wants; gives how many were added. When
+    nobody can take it, it is tried again soon, until its hard stop decides with the answers that are there."""
+    task = await task_for_update(tx, lease.subject)
+    if task.status not in (TaskStatus.ASSIGNED, TaskStatus.SUBMITTED) or task.answers_wanted <= 1:
+        return 0
+    if await tx.now_ms() >= clock.to_ms(task.hard_stop_at):
+        return 0
+    kind = types.of(task.task_type)
+    added = 0
+    for _ in range(task.answers_wanted - len(await living(tx, task.id))):
+        if await offer_to_best(tx, task, kind, policy, role=AssignmentKind.REDUNDANT) is None:
+            await try_again(tx, "task.more", task, policy)
+            break
+        added += 1
+    return added

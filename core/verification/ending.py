@@ -1,0 +1,202 @@
+"""How a task's answers end: given out and paid, or refused, each worker told which and why; what is learnt of them.
+Called by `decide.py` with the fold's word and by `reviewing.py` with a reviewer's. All under the task's lock, in one order:
+task, assignments, what is learnt (by worker), then money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
+
+from core import clock, ids
+from core.db.compare_and_set import move
+from core.db.unit_of_work import Transaction
+from core.payouts.earn import earn_all
+from core.rates.model import Rate
+from core.routing.actions import settle
+from core.routing.assignments import end_all, leave, living
+from core.routing.endings import expire, fail
+from core.routing.states import HOLDS_CAPACITY, AssignmentState
+from core.routing.tables import Assignment, Submission
+from core.tasks.changes import change
+from core.tasks.states import TaskStatus
+from core.tasks.tables import Task
+from core.verification import book, consensus
+from core.verification.consensus import Answer, Changes
+from core.verification.evidence import from_changes
+from core.verification.fold import Decision, Record, book_of, consensus_policy
+from core.verification.model import Answered, Facing
+from core.verification.pipeline import sentence
+from core.verification.stage import Outcome, Reason, Verdict
+from core.verification.states import TRANSITIONS, RunState
+from core.verification.tables import VerdictRow, VerificationRun
+
+
+async def verify(
+    tx: Transaction,
+    case: Facing,
+    answers: Sequence[Answered],
+    decision: Decision,
+    record: Record,
+    rate: Rate | None,
+) -> Any:
+    """The decision's output is the task's; who agreed has earned, who did not is told why, everybody else on the task is
+    set free. Gives what consensus learnt, as it is kept."""
+    if len(answers) > 1:
+        for one in answers:
+            await add_verdict(tx, one.run.id, _consensus_verdict(one, decision))
+    changes = Changes()
+    if len(answers) > 1:
+        given = [Answer(worker=one.assignment.worker_id, output=one.submission.output) for one in answers]
+        policy = consensus_policy(case.needed.level, record.certificate)
+        changes = consensus.close(given, book_of(record), policy, case.task.output_schema)
+    await give_out(
+        tx,
+        case,
+        answers,
+        output=decision.output,
+        counted=set(decision.counted),
+        refused=decision.refused,
+        rate=rate,
+        learn=changes,
+    )
+    return msgspec.to_builtins(changes.add) if changes.add else None
+
+
+async def give_out(
+    tx: Transaction,
+    case: Facing,
+    answers: Sequence[Answered],
+    *,
+    output: Any,
+    counted: set[str],
+    refused: Mapping[str, list[Reason]],
+    rate: Rate | None,
+    learn: Changes,
+    actor: str = "hub",
+) -> None:
+    task = case.task
+    right = [one for one in answers if one.submission.id in counted]
+    for one in answers:
+        await end_run(tx, one.run, RunState.PASSED if one in right else RunState.FAILED)
+    await change(tx, task, TaskStatus.VERIFIED, actor=actor, output=output)
+    for one in answers:
+        if one in right:
+            await leave(tx, one.assignment, AssignmentState.COUNTED)
+        else:
+            why = sentence(refused.get(one.submission.id) or [_NOT_COUNTED])
+            await leave(tx, one.assignment, AssignmentState.REFUSED, reason=why)
+    await end_all(tx, task.id, "answered_by_another")
+    await learn_from(tx, task, learn)
+    workers = sorted(one.assignment.worker_id for one in right)
+    await earn_all(tx, task, workers, case.plan, rate)  # charges the organisation as well
+    tx.emit("task.ended", task.id)
+    tx.emit("receipt.verified", task.id)
+
+
+async def learn_from(tx: Transaction, task: Task, changes: Changes) -> None:
+    """The counters of consensus, and the workers' records."""
+    await book.learn(tx, task.task_type, task.environment, changes)
+    await from_changes(tx, task.task_type, changes)
+
+
+async def refuse(tx: Transaction, case: Facing, one: Answered, reasons: Sequence[Reason]) -> None:
+    """The worker reads why."""
+    await end_run(tx, one.run, RunState.FAILED)
+    await leave(tx, one.assignment, AssignmentState.REFUSED, reason=sentence(reasons))
+
+
+async def refuse_all(tx: Transaction, case: Facing, answers: Sequence[Answered], decision: Decision) -> None:
+    """None of the answers is given out."""
+    last: list[Reason] = []
+    for one in answers:
+        last = decision.refused.get(one.submission.id) or [_NOT_COUNTED]
+        await refuse(tx, case, one, last)
+    await after_refusal(tx, case, sentence(last))
+
+
+async def after_refusal(tx: Transaction, case: Facing, reason: str) -> None:
+    """What becomes of a submitted task when an answer was refused. Answers that are good so far keep it submitted, and
+    another person is asked. One that waits unjudged is judged next, even past the limit: somebody gave it in time.
+    Otherwise the task fails at `answers_limit` refused answers, expires after its hard stop, or goes on."""
+    task, kind = case.task, case.kind
+    present = await living(tx, task.id)
+    submitted = [one.id for one in present if one.state == AssignmentState.SUBMITTED]
+    refused = await _count_refused(tx, task.id)
+    limit = kind.answers_limit + task.answers_wanted - 1
+    over = await tx.now_ms() >= clock.to_ms(task.hard_stop_at)
+    if submitted:
+        unjudged = await tx.session.scalar(
+            select(func.min(Submission.id)).where(
+                Submission.assignment_id.in_(submitted),
+                ~select(VerificationRun.id).where(VerificationRun.submission_id == Submission.id).exists(),
+            )
+        )
+        if unjudged is not None:
+            tx.emit("submission.received", unjudged)
+        elif refused >= limit or over:
+            tx.emit("task.decide", task.id, body={"closing": True})
+        else:
+            tx.emit("task.more", task.id)
+            tx.emit("task.decide", task.id)
+    elif refused >= limit:
+        answers = "1 answer" if refused == 1 else f"{refused} answers"
+        await fail(tx, task, f"No answer passed verification ({answers}). The last: {reason}")
+    elif over:
+        await expire(tx, task)
+    elif any(one.state in HOLDS_CAPACITY for one in present):
+        await change(tx, task, TaskStatus.ASSIGNED, actor="hub")
+        await settle(tx, task)
+    else:
+        await change(tx, task, TaskStatus.POSTED, actor="hub")
+        tx.emit("task.posted", task.id)
+
+
+async def end_run(tx: Transaction, run: VerificationRun, to: RunState) -> None:
+    await move(tx, run, to, table=TRANSITIONS, ended_at=clock.from_ms(await tx.now_ms()))
+
+
+async def add_verdict(tx: Transaction, run_id: str, verdict: Verdict) -> None:
+    tx.session.add(
+        VerdictRow(
+            id=ids.new("vdt"),
+            run_id=run_id,
+            stage=verdict.stage,
+            outcome=str(verdict.outcome),
+            reasons=msgspec.to_builtins(verdict.reasons),
+            score=verdict.score,
+            evidence=verdict.evidence,
+            created_at=clock.from_ms(await tx.now_ms()),
+        )
+    )
+
+
+_NOT_COUNTED = Reason(code="not_counted", message="This answer was not counted")
+
+
+def _consensus_verdict(one: Answered, decision: Decision) -> Verdict:
+    """What the others' answers say of this one. The evidence is for operators: a worker sees the reasons alone."""
+    refused = decision.refused.get(one.submission.id)
+    share = next((a.share for a in decision.agreements if a.worker == one.assignment.worker_id), None)
+    return Verdict(
+        stage="consensus",
+        outcome=Outcome.FAIL if refused else Outcome.PASS,
+        reasons=refused or [],
+        score=share,
+        evidence={
+            "confidence": decision.confidence,
+            "bound": decision.bound,
+            "audits": decision.audits,
+            "answers": len(decision.agreements),
+        },
+    )
+
+
+async def _count_refused(tx: Transaction, task_id: str) -> int:
+    """Bounded by the task type's limit, so counting is cheap."""
+    statement = select(func.count()).where(
+        Assignment.task_id == task_id, Assignment.state == str(AssignmentState.REFUSED)
+    )
+    return (await tx.session.execute(statement)).scalar_one()
