@@ -124,7 +124,13 @@ def fold(record: Record, question: Question) -> Decision:
             audits=judged.audits,
         )
     if len(answers) == 1:  # as it was given, not as consensus would write it
-        judged = msgspec.structs.replace(judged, output=question.outputs[answers[0].submission])
+        judged = msgspec.structs.replace(
+            judged, output=question.outputs[answers[0].submission], source="worker"
+        )
+    if not judged.agreements and judged.source != "none":  # it ends although another would have been bought
+        policy = consensus_policy(level, record.certificate)
+        agreed = consensus.agreements(answers_of(answers, question), judged.output, policy, question.schema)
+        judged = msgspec.structs.replace(judged, agreements=agreed)
     return _ended(record, answers, judged, short=missing > 0)
 
 
@@ -168,12 +174,15 @@ def _ended(record: Record, answers: list[Given], judged: consensus.Decision, *, 
     agreed = _agreed(judged.agreements)
     counted = [one.submission for one in answers if one.worker in agreed]
     told = {one.worker: _differs(one) for one in judged.agreements}
+    nothing = [Reason(code="consensus_differs", message="The answers contradict each other")]
     base = Decision(
         step=Step.VERIFIED,
         reason=judged.reason,
         output=judged.output,
         counted=counted,
-        refused={one.submission: told[one.worker] for one in answers if one.worker not in agreed},
+        refused={
+            one.submission: told.get(one.worker, nothing) for one in answers if one.worker not in agreed
+        },
         confidence=judged.confidence,
         bound=judged.bound,
         audits=judged.audits,
@@ -184,6 +193,8 @@ def _ended(record: Record, answers: list[Given], judged: consensus.Decision, *, 
     doubt, otherwise = _doubt(record, answers, judged, len(agreed), short=short)
     if record.requirement.test and otherwise is Otherwise.QA:
         otherwise = Otherwise.REFUSE if doubt == "unsure" else Otherwise.RELEASE
+    if judged.source == "none" and otherwise is Otherwise.RELEASE:  # there is nothing that could be given out
+        doubt, otherwise = doubt or "undecided", Otherwise.REFUSE
     match otherwise:
         case Otherwise.QA:
             return msgspec.structs.replace(base, step=Step.QA, reason=doubt)
@@ -214,7 +225,7 @@ def _doubt(
         ("unsure", level.unsure, bool(_unsure(answers)) and agreed < 2),
         ("always_qa", Otherwise.QA, level.always_qa),
         ("short", level.short, short),
-        ("undecided", level.undecided, not verified and not uncertified),
+        ("undecided", level.undecided, not verified and not uncertified and judged.reason != "too_few"),
         ("uncertified", level.uncertified, uncertified),
     ]
     found = [(name, otherwise) for name, otherwise, applies in doubts if applies]
