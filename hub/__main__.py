@@ -16,7 +16,12 @@ _COMMANDS = {
     "serve": ("hub.cli.serve", "The web process alone"),
     "work": ("hub.cli.work", "One worker process (--queue default|money)"),
     "prepare": ("hub.cli.prepare", "What the demo does to its database before it starts"),
-    "simulate": ("hub.cli.simulate", "The simulator process of the demo"),
+    "demo-simulator": ("hub.cli.demo_simulator", "The simulator process of the demo"),
+    "simulate": (
+        "hub.cli.simulate",
+        "A routing policy against simulated people, or against what happened here",
+    ),
+    "routing": ("hub.cli.routing", "Shadow: what another policy would do with the tasks of now"),
     "migrate": ("hub.cli.migrate", "Bring the database to this version's schema"),
     "check": ("hub.cli.check", "Read every configuration file and say what is wrong"),
     "organisations": (

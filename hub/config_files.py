@@ -99,7 +99,12 @@ def plans(directory: Path) -> Plans:
 
 def policy(directory: Path) -> Policy:
     path = directory / "routing.yaml"
-    return convert(read(path), Policy, path.name, {}) if path.exists() else Policy()
+    return policy_file(path) if path.exists() else Policy()
+
+
+def policy_file(path: Path) -> Policy:
+    """Raises Misconfigured, which names the file and the key."""
+    return convert(read(path), Policy, path.name, {})
 
 
 def trust(directory: Path) -> Trust:

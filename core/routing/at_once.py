@@ -36,6 +36,7 @@ from core.routing.shortlist import Shortlist, explained, named
 from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASK, assignment_row, task_of
 from core.routing.states import AssignmentKind
 from core.routing.tables import Assignment
+from core.routing.times import KNOWN, known_of, with_known
 from core.tasks.changes import snapshot_as
 from core.tasks.model import EventType
 from core.tasks.states import TaskStatus
@@ -131,9 +132,11 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         found = await _shortlist(work.database, quick, asked.question, now, seconds_left, policy)
         if found is None:
             return False
+        wanted = known_of(task.environment, task.task_type, found.candidates, "postgresql")
+        rows = await quick.read(KNOWN["postgresql"], *wanted) if found.candidates else []
         scores = ranked(
             asked.question,
-            found.candidates,
+            with_known(found.candidates, rows),
             seconds_left,
             policy.weights,
             max(policy.claims, decisions.SHOWN),

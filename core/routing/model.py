@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from core.routing.backups import Backups
+from core.routing.predict import Prediction
 from core.tasks.model import RiskTier
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -57,7 +58,7 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     one is for `backups` to say."""
 
     late_answers: LateAnswers = LateAnswers.PAID
-    late_percent: int = 50
+    late_percent: int = 40
     backups: Backups = Backups()
 
 
@@ -123,7 +124,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as routing sees them. `idle_seconds` since something last ended in their hands; `word` is what the task's
     organisation says of them (`allow`, `block` or nothing); `usual_seconds` is the time within which nine of ten of
-    their answers come; the last three are counts."""
+    their answers come, whatever the type, `prediction` what is known for the type; the last three are counts."""
 
     worker_id: str
     environment: str
@@ -142,6 +143,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     cooling: bool = False
     word: str | None = None
     usual_seconds: int | None = None
+    prediction: Prediction | None = None
     offers_taken: int = 0
     offers_missed: int = 0
     answers: int = 0

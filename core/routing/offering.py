@@ -15,6 +15,7 @@ from core.routing.score import Score, ranked
 from core.routing.shortlist import shortlist
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment
+from core.routing.times import predicted
 from core.tasks.tables import Task
 from core.tasks.types import TaskType
 
@@ -39,7 +40,8 @@ async def offer_to_best(
     seconds_left = time_left(task, kind, now)
     for last in [False] * _ROUNDS + [True]:
         found = await shortlist(tx.database, tx.session, question, now, seconds_left, policy)
-        scores = ranked(question, found.candidates, seconds_left, policy.weights)
+        known = await predicted(tx.session, task.environment, task.task_type, found.candidates)
+        scores = ranked(question, known, seconds_left, policy.weights)
         decision = decided(question, found, scores, seconds_left, policy)
         if last or not scores:
             await keep(tx, decision, task.id, role, place, None)

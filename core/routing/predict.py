@@ -216,6 +216,28 @@ def apply(state: State, steps: Mapping[str, Step]) -> State:
     return State({**state.parts, **changed}, state.typical_seconds)
 
 
+def summary(state: State) -> dict[str, Step]:
+    """What routing reads of so much evidence, as rows that replace what was there (`keep` 0): the prediction for this worker
+    and type, for the worker whatever the type, and for a newcomer of the type. `n` is mu, `total` sigma, `square` gone."""
+    found: dict[str, Step] = {}
+    for part, scopes in (
+        ("pair:known", ("all", "kind", "worker", "pair")),
+        ("worker:known", ("all", "worker")),
+        ("kind:known", ("all", "kind")),
+    ):
+        seen = {name: tally for name, tally in state.parts.items() if name.partition(":")[0] in scopes}
+        one = predict(State(seen, state.typical_seconds))
+        found[part] = Step(0.0, one.mu, one.sigma, one.gone, 0)
+    return found
+
+
+def read_back(tally: Tally) -> Prediction:
+    """A row of `summary`."""
+    mu, sigma = tally.n, tally.total
+    p50, p90 = math.exp(mu), math.exp(mu + Z90 * sigma)
+    return Prediction(mu=mu, sigma=sigma, p50_seconds=p50, p90_seconds=p90, gone=tally.square)
+
+
 def gave_up() -> dict[str, Step]:
     """They handed it back: nothing about their speed, something about whether they stay."""
     return {"worker:stays": Step(_FORGET_PROMISES, 1.0, 1.0, 0.0, 1)}

@@ -73,8 +73,11 @@ def in_time(speed: Speed, seconds_left: float) -> float:
 
 
 def speed_of(worker: Candidate, weights: Weights) -> Speed:
-    """From the time within which nine of ten of their answers come, else from the typical one; what is in their hands
+    """What is predicted for the type (`predict.py`); else from the time within which nine of ten of their answers come, else from the typical one; what is in their hands
     already comes first."""
+    known = worker.prediction
+    if known is not None:
+        return Speed(mu=known.mu + math.log1p(worker.load), sigma=known.sigma, gone=known.gone)
     if worker.usual_seconds:
         mu = math.log(worker.usual_seconds) - _Z90 * weights.spread
     else:

@@ -15,8 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import clock
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
-from core.routing.model import Policy
-from core.routing.predict import Prediction, State, Step, Tally, answered_offer, gave_up, learn, predict
+from core.routing.model import Candidate, Policy
+from core.routing.predict import (
+    Prediction,
+    State,
+    Step,
+    Tally,
+    answered_offer,
+    apply,
+    gave_up,
+    learn,
+    predict,
+    read_back,
+    summary,
+)
 from core.routing.states import AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
@@ -41,6 +53,20 @@ _WRITE = {
         INSERT INTO completion_times ({_COLUMNS}) SELECT * FROM unnest(
             $1::text[], $2::text[], $3::text[], $4::float8[], $5::float8[], $6::float8[], $7::float8[], $8::int[]) {_ADD}""",  # noqa: S608 - text of ours
     "sqlite": f"INSERT INTO completion_times ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_ADD}",  # noqa: S608 - text of ours
+}
+# A worker's row is in hand here already wherever a turn gave back capacity. Small changes do not wake the routers.
+_USUAL = """
+    UPDATE workers SET usual_seconds = $2::int WHERE id = $1
+    AND (usual_seconds IS NULL OR abs(usual_seconds - $2::int) * 10 > usual_seconds)"""
+KNOWN = {
+    "postgresql": """
+        SELECT whose, part, n, total, square, count FROM completion_times
+        WHERE whose = ANY($1::text[]) AND task_type = ANY($2::text[])
+          AND part IN ('pair:known', 'worker:known', 'kind:known')""",
+    "sqlite": """
+        SELECT whose, part, n, total, square, count FROM completion_times
+        WHERE whose IN (SELECT value FROM json_each(?1)) AND task_type IN (SELECT value FROM json_each(?2))
+          AND part IN ('pair:known', 'worker:known', 'kind:known')""",
 }
 _ORDER = {"worker": 0, "pair": 1, "kind": 2, "all": 3}
 TYPICAL_SECONDS = Policy().weights.typical_seconds
@@ -92,6 +118,39 @@ async def predictions(
     return {one: predict(state) for one, state in known.items()}
 
 
+async def predicted(
+    session: AsyncSession, environment: str, task_type: str, candidates: list[Candidate]
+) -> list[Candidate]:
+    """The candidates with what was last predicted for each of them and the type. One query for all."""
+    if not candidates:
+        return candidates
+    connection = await session.connection()
+    dialect = connection.dialect.name
+    parameters = known_of(environment, task_type, candidates, dialect)
+    rows: Sequence[Any] = (await connection.exec_driver_sql(KNOWN[dialect], parameters)).all()
+    return with_known(candidates, rows)
+
+
+def known_of(environment: str, task_type: str, candidates: list[Candidate], dialect: str) -> tuple[Any, Any]:
+    """The parameters of `KNOWN`."""
+    whose = [environment, *(one.worker_id for one in candidates)]
+    return _list(whose, dialect), _list(["", task_type], dialect)
+
+
+def with_known(candidates: list[Candidate], rows: Sequence[Any]) -> list[Candidate]:
+    """From the rows of `KNOWN`: of the worker in the type; else of the worker whatever the type; else of a newcomer of the
+    type. Of whom nothing is known at all, nothing is said."""
+    found = {(whose, part): Tally(n, total, square, count) for whose, part, n, total, square, count in rows}
+    kind = next((tally for (_, part), tally in found.items() if part == "kind:known"), None)
+    result: list[Candidate] = []
+    for one in candidates:
+        tally = found.get((one.worker_id, "pair:known")) or found.get((one.worker_id, "worker:known")) or kind
+        if tally is not None:
+            one = msgspec.structs.replace(one, prediction=read_back(tally))
+        result.append(one)
+    return result
+
+
 def ended(tx: Transaction, task: Task, turn: Assignment, to: AssignmentState, now_ms: int) -> None:
     """Learn from the turn, which is about to go from its state `to`: an answer shows a time, work that was cut short that it
     takes at least so long, an offer whether it is taken. A clock that was set back before the start teaches nothing."""
@@ -122,6 +181,10 @@ async def _add(tx: Transaction, items: list[Any]) -> None:
             where = (item.environment, item.task_type, [item.worker_id])
             known = await states(tx.session, *where)
             steps = learn(known[item.worker_id], item.seconds, item.censored)
+            told = summary(apply(known[item.worker_id], steps))
+            steps |= told
+            usual = round(read_back(told["worker:known"].on(Tally())).p90_seconds)
+            await tx.execute(for_dialect(_USUAL, tx.dialect), (item.worker_id, min(usual, 2**31 - 1)))
         for part, step in steps.items():
             key = (*_key(part, item), part)
             changed[key] = step if key not in changed else step.after(changed[key])

@@ -90,7 +90,7 @@ async def _keep(
     code = await stack.keep(
         settings,
         stack.child("prepare", "prepare", "--every", str(every), "--speed", str(speed)),
-        [*stack.children(), stack.child("simulator", "simulate", str(plan_file(folder)))],
+        [*stack.children(), stack.child("simulator", "demo-simulator", str(plan_file(folder)))],
         ready,
     )
     return outcome[0] if outcome else (code if until_paid is None else code or 1)

@@ -1,37 +1,114 @@
-"""`hub simulate`: the demo's simulator process; `hub demo` starts it with its plan in a private file."""
+"""`hub simulate`: runs a routing policy against people who are made up from a seed, or against what happened on this hub, and
+prints what would come of it beside the policy in force."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from core.routing.simulator.figures import Figures
+    from core.routing.simulator.world import World
 
-@click.command("simulate", hidden=True)
-@click.argument("plan", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def command(plan: Path) -> None:
-    """Run the simulations of PLAN until stopped."""
+COLUMNS = ("in time", "and right", "answered", "accuracy", "cost sat", "gini", "used", "backups")
+
+
+@click.command("simulate")
+@click.option(
+    "--policy",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A routing.yaml to try; without it the policy in force stands alone.",
+)
+@click.option(
+    "--population",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A YAML file of the people and tasks (core/routing/simulator/world.py, Population).",
+)
+@click.option("--load", type=float, default=None, help="Work over hands; 1 is as much as can be done.")
+@click.option(
+    "--tasks", type=click.IntRange(1, 1_000_000), default=None, help="How many tasks; 3000 without a file."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same figures.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Means over so many seeds."
+)
+@click.option("--history", is_flag=True, help="The tasks and people of this hub instead of made-up ones.")
+@click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="With --history.")
+@click.option("--peers", is_flag=True, help="Beside the plain ways too: random, round robin, cheapest …")
+def command(
+    file: Path | None,
+    population: Path | None,
+    load: float | None,
+    tasks: int | None,
+    seed: int,
+    seeds: int,
+    history: bool,
+    days: int,
+    peers: bool,
+) -> None:
+    """Simulate a routing policy. Nothing is offered to anybody and nothing is written."""
+    from core.routing.simulator.engine import simulate
+    from core.routing.simulator.figures import mean
+    from core.routing.simulator.ways import PEERS, by_policy, peer
+    from hub import config_files
+    from hub.cli.common import table
+    from hub.settings_file import load_settings
+
+    _, directory = load_settings()
+    ways = [by_policy(config_files.policy(directory), name="in force")]
+    if file is not None:
+        ways.append(by_policy(config_files.policy_file(file), name=file.name))
+    if peers:
+        ways += [peer(name, backups=False) for name in PEERS]
+    worlds = (
+        [_recorded(days, seed + n) for n in range(seeds)]
+        if history
+        else [_made_up(population, load, tasks, seed + n) for n in range(seeds)]
+    )
+    rows = [(way.name, *_shown(mean([simulate(one, way) for one in worlds]))) for way in ways]
+    table(rows, ("policy", *COLUMNS))
+
+
+def _made_up(file: Path | None, load: float | None, tasks: int | None, seed: int) -> World:
     import msgspec
-    from setproctitle import setproctitle
 
-    from hub.demo.simulator import Plan, run
-    from hub.observe.logging import configure
+    from core.routing.simulator.world import Population, world
+    from hub.settings_file import convert, read
 
-    configure("INFO", os.environ.get("HUB_LOG", "auto"))
-    setproctitle("hub simulate")
-    wanted = msgspec.json.decode(plan.read_bytes(), type=Plan)
+    wanted = Population(tasks=3_000) if file is None else convert(read(file), Population, file.name, {})
+    given = {name: value for name, value in (("load", load), ("tasks", tasks)) if value is not None}
+    return world(msgspec.structs.replace(wanted, **given), seed)
 
-    async def act() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        try:
-            await run(wanted)
-        except asyncio.CancelledError:
-            return
 
-    asyncio.run(act())
+def _recorded(days: int, seed: int) -> World:
+    from core.errors import NotFound
+    from hub.cli.common import run
+    from hub.wiring import Wiring
+
+    async def read(wiring: Wiring) -> World:
+        from core.routing.simulator.history import recorded
+
+        async with wiring.services.work.read() as session:
+            return await recorded(session, wiring.services.types, wiring.policy, days=days, seed=seed)
+
+    found = run(read)
+    if not found.jobs or not found.people:
+        raise NotFound(
+            "no_history",
+            f"There are no tasks of the last {days} days, or no workers; take more --days, or leave --history away",
+        )
+    return found
+
+
+def _shown(found: Figures) -> tuple[str, ...]:
+    shares = (found.hits, found.hits_right, found.answered, found.accuracy)
+    return (
+        *(f"{share:.3f}" for share in shares),
+        f"{found.cost_msat / 1000:.0f}",
+        f"{found.gini:.2f}",
+        f"{found.utilisation:.2f}",
+        f"{found.backups:.3f}",
+    )

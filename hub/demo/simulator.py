@@ -1,6 +1,6 @@
 """The simulator process of the demo: PagerDuty and the webhook catcher behind a unix socket (the hub passes
 `/demo/…` on to it, so that everything is on one port), incidents that come by themselves, agents that ask through the
-API, and the five simulated workers. Started by `hub demo` through `hub simulate`."""
+API, and the five simulated workers. Started by `hub demo` through `hub demo-simulator`."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ NAMES = (
     "assign",  # a task to its offer
     "claim",  # a task to the best of a thousand to a million workers
     "assign_100k",  # a hundred tasks a second to a hundred thousand workers
+    "sla",  # answers in time, against plain ways of routing, in simulation
+    "completion",  # how long answers will take, predicted before they are seen
     "callback",  # an event to its receiver
     "postings",  # the ledger beside bare inserts, and its check of a million
     "write_once",  # kill -9 everywhere while the ticket system misbehaves
