@@ -69,9 +69,13 @@ _LINKS = f"""
 
 
 async def links(
-    session: AsyncSession, *, since_ms: int | None = None, until_ms: int | None = None
+    session: AsyncSession,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    at_once: int = AT_ONCE,
 ) -> AsyncGenerator[Sequence[Any]]:
-    """All links in their order, `AT_ONCE` at a time, each as (number, hash, transfer's id, *COLUMNS); the columns are
+    """All links in their order, `at_once` at a time, each as (number, hash, transfer's id, *COLUMNS); the columns are
     None when the transfer is gone. With a period only those of transfers made in it (ms UTC, `until_ms` excluded)."""
     conditions = [
         f"t.created_at {sign} {int(moment)}"
@@ -79,10 +83,16 @@ async def links(
         if moment is not None
     ]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    result = await session.stream(
-        text(f"{_LINKS}{where} ORDER BY c.number"), execution_options={"yield_per": AT_ONCE}
-    )
-    async for page in result.partitions():
+    async for page in pages(session, f"{_LINKS}{where} ORDER BY c.number", at_once):
+        yield page
+
+
+async def pages(session: AsyncSession, sql: str, at_once: int = AT_ONCE) -> AsyncGenerator[Sequence[Any]]:
+    """The rows of a text statement without bound values, never more than `at_once` in memory. The size is said to
+    `partitions` itself: of a text statement SQLAlchemy ignores `yield_per`, and would fetch everything."""
+    options = {"stream_results": True, "max_row_buffer": at_once}
+    result = await session.stream(text(sql.replace(":", r"\:")), execution_options=options)
+    async for page in result.partitions(at_once):
         yield page
 
 
@@ -116,9 +126,9 @@ async def _unsealed(session: AsyncSession, links_: int) -> AsyncGenerator[Breach
         "FROM ledger_transfers t LEFT JOIN ledger_chain c ON c.transfer_id = t.id WHERE c.transfer_id IS NULL"
     )
     late = f"SELECT t.id {open_} AND t.created_at < {NOW_MS[session.get_bind().dialect.name]} - {SEALED_WITHIN_MS}"
-    result = await session.stream(text(f"{late} ORDER BY t.id"), execution_options={"yield_per": AT_ONCE})
-    async for row in result:
-        yield Breach("unsealed", row[0], 1, 0)
+    async for page in pages(session, f"{late} ORDER BY t.id"):
+        for row in page:
+            yield Breach("unsealed", row[0], 1, 0)
     waiting = (await session.execute(text(f"SELECT count(*) {open_}"))).scalar_one()
     everything = (await session.execute(text("SELECT count(*) FROM ledger_transfers"))).scalar_one()
     if everything - waiting != links_:

@@ -83,12 +83,9 @@ async def _accounts(session: AsyncSession) -> AsyncGenerator[Iterable[Sequence[A
             sums = early.setdefault(account, [0, 0, 0, 0])
             sums[side] += moved
             sums[side + 2] += held
-    result = await session.stream(
-        text(f"SELECT {', '.join(ACCOUNTS)} FROM ledger_accounts ORDER BY id"),  # noqa: S608 - names of ours
-        execution_options={"yield_per": chain.AT_ONCE},
-    )
     nothing = [0, 0, 0, 0]
-    async for page in result.partitions():
+    sql = f"SELECT {', '.join(ACCOUNTS)} FROM ledger_accounts ORDER BY id"  # noqa: S608 - names of ours
+    async for page in chain.pages(session, sql):
         yield [
             (*row[:3], *(a - b for a, b in zip(row[3:], early.get(row[0], nothing), strict=True)))
             for row in page

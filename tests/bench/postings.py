@@ -192,7 +192,9 @@ async def _check(url: str) -> None:
     async with UnitOfWork(database).read() as session:
         found = await check(session)
     await database.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not ru_maxrss, which a child inherits from the process that started it.
+    status = Path("/proc/self/status").read_text()
+    peak = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
     sys.stdout.write(f"{len(found)} problems {peak}\n{found[:3]}\n")
 
 

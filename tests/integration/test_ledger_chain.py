@@ -286,3 +286,13 @@ async def test_the_money_worker_seals(work: UnitOfWork) -> None:
         await new(work, "second")
         await wait_until(lambda: sealed(2))
     assert await rules(work) == set()
+
+
+async def test_the_chain_is_read_page_by_page(work: UnitOfWork) -> None:
+    """A ledger of years does not fit into memory."""
+    await old(work, 5)
+    async with work.read() as session:
+        pages = [[row[0] for row in page] async for page in chain.links(session, at_once=2)]
+        others = [len(page) async for page in chain.pages(session, "SELECT ':x' FROM ledger_transfers", 3)]
+    assert pages == [[1, 2], [3, 4], [5]]
+    assert others == [3, 2]
