@@ -168,7 +168,7 @@ MEANINGS: dict[str, str] = {
     "Plan.name": "what `hub organisations create --plan` takes",
     "Plan.fee_percent": "the hub's fee in percent of the payout, rounded up to a satoshi; this or `fee_tiers`",
     "Plan.fee_tiers": "the fee by volume: how many live tasks were verified in the calendar month (UTC) before this one",
-    "Plan.redundancy": "how many people's answers the plan promises; one is asked, reserved and paid until verification buys more",
+    "Plan.redundancy": "how many people answer each task at least; so many payouts are reserved",
     "Plan.expert_pool": "true: tasks of organisations on this plan go to the pool of experts alone: who is marked as one, or has the trust of `expert_tier` in `routing.yaml`",
     "Plan.monthly_statement": "true: a statement of each month is closed and kept on the first of the next",
     "FeeTier.from_tasks": "verified live tasks of the month from which on this fee holds; the first tier begins with 0",

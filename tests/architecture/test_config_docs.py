@@ -41,7 +41,6 @@ FILES = {
 READ_AS_A_WHOLE = {
     "ConnectorFile.version": "the Struct itself compares it",
     "Plan.expert_pool": "not read yet, as its meaning says",
-    "Plan.redundancy": "not read yet, as its meaning says",
     "Plan.monthly_statement": "not read yet, as its meaning says",
     "ConnectorFile.tests": "read by connectors/file_tests.py through `settings.tests`",
 }
