@@ -20,6 +20,8 @@ NAMES = (
     "completion",  # how long answers will take, predicted before they are seen
     "callback",  # an event to its receiver
     "postings",  # the ledger beside bare inserts, and its check of a million
+    "settle",  # verified to settled, on the sandbox and on real nodes
+    "crash",  # kill -9 everywhere between ledger and receiver
     "write_once",  # kill -9 everywhere while the ticket system misbehaves
     "hostile",  # what a hostile schema, answer or body costs
     "consensus",  # answers of real crowds, beside crowd-kit's methods

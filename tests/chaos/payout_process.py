@@ -107,7 +107,7 @@ async def work_for(order: WorkerOrder) -> None:
     rail = RAILS[order.rail](RailConfig(name=order.rail, data_dir=Path(), options=order.options))
     rails: dict[str, Rail] = {order.rail: rail}
     addresses: PayoutAddress = LightningAddresses(
-        _fetch, network=rail.capabilities.network, domains={"sandbox.test": order.address_url}
+        fetch, network=rail.capabilities.network, domains={"sandbox.test": order.address_url}
     )
     # one database sees the doubts of many cells: the breaker would stop the rail, which is another test
     limits = PayoutLimits(grace_seconds=order.grace_seconds, breaker_unknowns=1_000_000)
@@ -182,7 +182,7 @@ def _shift_database(moved_ms: int, database: Database) -> None:
     event.listen(database.engine.sync_engine, "connect", prepare)
 
 
-async def _fetch(url: str) -> bytes:
+async def fetch(url: str) -> bytes:
     try:
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             return await answer.read()

@@ -152,6 +152,21 @@ async def test_in_doubt_until_a_look_up_settles_it(lab: Lab, fault: Fault) -> No
     await lab.assert_books()
 
 
+async def test_it_stays_in_flight_when_its_invoice_ends(lab: Lab) -> None:
+    """lightningnetwork/lnd#7621: the end of an invoice does not end an HTLC that is under way."""
+    payout = await lab.earned()
+    lab.fault(Fault.HANG)
+    await lab.pay()
+    async with lab.work.begin("test.age") as tx:
+        await tx.execute("UPDATE payout_attempts SET expires_at = 1")
+    await lab.check()
+    assert (await lab.case(payout)).state == "unknown"
+    lab.controls.release(settle=True)
+    await lab.check()
+    assert ((await lab.case(payout)).state, lab.really_paid(), lab.wallets.asked) == ("settled", [1], 1)
+    await lab.assert_books()
+
+
 async def test_in_doubt_and_then_failed_by_the_rails_word(lab: Lab) -> None:
     payout = await lab.earned()
     lab.fault(Fault.HANG)

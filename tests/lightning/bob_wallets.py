@@ -11,6 +11,7 @@ from itertools import count
 import msgspec
 from aiohttp import web
 
+from core import clock
 from tests.fakes.payee import Payee
 from tests.lightning.electrum_lab import ElectrumLab, invoice_of
 
@@ -32,12 +33,13 @@ class BobWallets:
         self._numbers = count(1)
 
     async def open(self, no_route: bool, first_seconds: int) -> str:
-        """A new wallet's name. Its first invoice is one of a node without a channel, or ends after `first_seconds`."""
+        """A new wallet's name. Its first invoice ends after `first_seconds` (0: as any), and may be one of a node that has
+        no channel."""
         name = f"worker{next(self._numbers)}"
         made = [await self._lab.bob.invoice(AMOUNT_MSAT // 1000, name, HOUR_S) for _ in range(MADE_BEFORE)]
         if no_route:
-            made.insert(0, Payee().invoice(AMOUNT_MSAT))
-        if first_seconds:
+            made.insert(0, Payee().invoice(AMOUNT_MSAT, made_at_s=clock.unix() - HOUR_S + first_seconds))
+        elif first_seconds:
             made.insert(0, await self._lab.bob.invoice(AMOUNT_MSAT // 1000, name, first_seconds))
             self.last_end_ms = invoice_of(made[0]).expires_at_ms
         self._made[name] = deque(made)
