@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncpg
 
-SKILLS = 64
 PAYOUT_MSAT = 1_000_000
 
 # Person n is always the same one, whatever the size. Skills: 3 to 6 of 64, low numbers are popular. A worker's hash spreads
@@ -26,16 +25,21 @@ _SKILLS = """
     INSERT INTO worker_skills (worker_id, skill)
     SELECT DISTINCT 'per_b' || lpad(n::text, 8, '0'), 's' || floor(64 * ((abs(hashint8(n * 31 + k)) % 10000) / 10000.0) ^ 2)::int
     FROM generate_series($1::bigint, $2::bigint) n, generate_series(1, 5) k"""
+_ALSO = """
+    INSERT INTO worker_skills (worker_id, skill) SELECT 'per_b' || lpad(n::text, 8, '0'), $3
+    FROM generate_series($1::int, $2::int) n WHERE n % 4 = 0"""
 
 
-async def grow(url: str, before: int, size: int) -> None:
-    """From `before` workers to `size`."""
+async def grow(url: str, before: int, size: int, also: str | None = None) -> None:
+    """From `before` workers to `size`; every fourth has the skill `also`."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("SET statement_timeout = 0; SET session_replication_role = replica")
         async with connection.transaction():
             for sql in (_PEOPLE, _WORKERS, _SKILLS):
                 await connection.execute(sql, before + 1, size)
+            if also is not None:
+                await connection.execute(_ALSO, before + 1, size, also)
         await connection.execute("SET session_replication_role = DEFAULT")
         for table in ("people", "workers", "worker_skills"):
             await connection.execute(f"VACUUM ANALYZE {table}")

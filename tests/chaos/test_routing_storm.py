@@ -75,21 +75,21 @@ async def test_eight_routers_some_killed_give_no_slot_twice_and_nobody_too_much(
         end, next_kill = clock.monotonic() + SECONDS, clock.monotonic() + 8
         while clock.monotonic() < end:
             async with work.begin("test.ask") as tx:
-                for _ in range(chance.randrange(4)):
+                for _ in range(chance.randrange(12)):
                     await a_task(tx, organisation, sla_seconds=chance.choice([20, 600]), kind=KIND)
             for _ in range(6):
                 await _something(work, chance, ids)
             assert await _broken(work) == []
             if clock.monotonic() > next_kill:
                 routers.kill_one(chance.randrange(ROUTERS))
-                next_kill += chance.uniform(1, 3)
+                next_kill += chance.uniform(2, 5)
         async with work.begin("test.ask") as tx:
             for worker_id in ids:
                 await workers.resume(tx, worker_id, actor="hub")
             last = [await a_task(tx, organisation, sla_seconds=3600, kind=KIND) for _ in range(5)]
         await wait_until(lambda: _offered(work, last), timeout=90, every=0.5)
         assert await _broken(work) == []
-        assert routers.killed >= 15
+        assert routers.killed >= 10
         async with work.read() as session:
             assert (await session.scalar(select(func.count()).select_from(Assignment)) or 0) > 100
     finally:
