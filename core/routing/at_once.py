@@ -153,14 +153,15 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
 async def _shortlist(
     database: Database, quick: Quick, question: Question, now: int, seconds_left: float, policy: Policy
 ) -> Shortlist | None:
-    """From memory: the write asks the database again. None: the scan found nobody, and the long way tells why."""
+    """From memory: the write asks the database again. None: the scan found nobody, or who is left is just being given
+    something by this process; the long way waits for them and tells why."""
     follower = follower_of(database)
     if follower is not None:
-        found = named(follower, question, now, seconds_left, policy)
+        found = named(follower, question, now, seconds_left, policy, with_asked=True)
         if not found.candidates:
             await follower.catch_up()
-            found = named(follower, question, now, seconds_left, policy)
-        return found
+            found = named(follower, question, now, seconds_left, policy, with_asked=True)
+        return found if found.candidates or not follower.is_asking else None
     sql, parameters = free_of(question, now, policy.candidates, "postgresql")
     read = [candidate_of(row, now) for row in await quick.read(sql, *parameters)]
     candidates = [worker for worker in read if may_take(question, worker)]

@@ -29,6 +29,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     idle: float = 0.03
     exploration: float = 0.02
     stakes: dict[RiskTier, float] = msgspec.field(default_factory=_stakes)
+    late: Share = 0.2
     second_try: Share = 0.8
     takes: Share = 0.75
     response_seconds: float = 15.0

@@ -1,13 +1,13 @@
 """How good it would be to give a task to a worker: expected utility, in parts that an operator can read. Pure and
 deterministic: the same task and workers give the same order, on every machine.
 
-    U = a (s q T(L - d) - price) + (1 - a) second + idle + exploration
+    U = a (s q (T + late (1 - T)) - price) + (1 - a) second + idle + exploration,    T = T(L - d)
 
 a  the chance that they take the offer: a Beta mean of their own offers, drawn to `takes` while there are few
 s  what the answer is worth: the stake of the task's risk times `quality_in_time`
 q  the chance that their answer is right: `reliability`, which is shrunk already where it is made (core/workers)
 T  the chance that it comes in the time that is left, less d, the time that people take to respond to an offer;
-   `in_time` of what is known of their speed
+   `in_time` of what is known of their speed. An answer after that is worth the part `late`: the task is still open
 price   what share of the payout this worker insists on. Everybody is paid the same for a task, so whoever works for
         less takes the cheap tasks and leaves the others for the well-paid ones
 second  what a lost offer is still worth: the mean of s q T of the first candidates with a response less of time, times
@@ -135,6 +135,7 @@ class _Terms(NamedTuple):
     task_id: str
     seconds: float
     worth: float
+    late: float
     price_of_msat: float
     second: float
 
@@ -149,16 +150,17 @@ def _terms(question: Question, seconds_left: float, weights: Weights, second: fl
         question.task_id,
         seconds_left - weights.response_seconds,
         weights.quality_in_time * weights.stake(question.risk),
+        weights.late,
         -weights.price / max(question.payout_msat, 1),
         second,
     )
 
 
 def _parts(terms: _Terms, worker: Candidate) -> _Parts:
-    weights, task_id, seconds, worth, price_of_msat, second = terms
+    weights, task_id, seconds, worth, late, price_of_msat, second = terms
     takes = takes_of(worker, weights)
     chance = in_time(speed_of(worker, weights), seconds)
-    quality = takes * worth * worker.reliability * chance
+    quality = takes * worth * worker.reliability * (chance + late * (1 - chance))
     price = takes * price_of_msat * worker.price_floor_msat
     again = (1 - takes) * second
     idle = weights.idle * min(1.0, max(0.0, worker.idle_seconds) / weights.idle_full_seconds)

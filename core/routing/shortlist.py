@@ -59,11 +59,17 @@ async def shortlist(
 
 
 def named(
-    follower: Follower, question: Question, now_ms: int, seconds_left: float, policy: Policy
+    follower: Follower,
+    question: Question,
+    now_ms: int,
+    seconds_left: float,
+    policy: Policy,
+    *,
+    with_asked: bool = False,
 ) -> Shortlist:
     """Whom the directory names, as it remembers them."""
     candidates, total, able, falls, without = follower.select(
-        question, now_ms, seconds_left, policy.candidates
+        question, now_ms, seconds_left, policy.candidates, with_asked=with_asked
     )
     return Shortlist(
         candidates=candidates, source=DIRECTORY, total=total, able=able, falls=falls, without=without

@@ -249,6 +249,7 @@ MEANINGS: dict[str, str] = {
     "Weights.idle": "weight of having waited long",
     "Weights.exploration": "weight of a small draw by task and worker, larger for who has given few answers",
     "Weights.stakes": "risk -> times what a right answer in time is worth",
+    "Weights.late": "part of its worth that an answer still has which comes after its time",
     "Weights.second_try": "share of its worth that a task keeps when an offer is lost",
     "Weights.takes": "share of offers that are taken, believed of a worker until their own are counted",
     "Weights.response_seconds": "seconds that people take to respond to an offer",

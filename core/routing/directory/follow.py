@@ -104,9 +104,17 @@ class Follower:
         async with self._one:
             await self._catch_up()
 
-    def select(self, question: Question, now_ms: int, seconds_left: float, most: int) -> Selection:
+    def select(
+        self, question: Question, now_ms: int, seconds_left: float, most: int, *, with_asked: bool = True
+    ) -> Selection:
         """See `select.py`; this and the next two of a directory that was forgotten meanwhile: nobody."""
-        return select(self.directory or Directory(), question, now_ms, seconds_left, most)
+        directory = self.directory or Directory()
+        return select(directory, question, now_ms, seconds_left, most, with_asked=with_asked)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether this process is giving something to somebody at this moment."""
+        return self.directory is not None and bool(self.directory.asked)
 
     def feasible(self, question: Question, now_ms: int) -> bool:
         return feasible(self.directory or Directory(), question, now_ms)

@@ -30,14 +30,21 @@ class Selection(NamedTuple):
 
 
 def select(
-    directory: Directory, question: Question, now_ms: int, seconds_left: float, most: int
+    directory: Directory,
+    question: Question,
+    now_ms: int,
+    seconds_left: float,
+    most: int,
+    *,
+    with_asked: bool = True,
 ) -> Selection:
-    """At most `most` candidates. A worker to whom this process is just giving something counts as loaded with it."""
+    """At most `most` candidates. `with_asked`: a worker to whom this process is just giving something counts as loaded with
+    it."""
     falls: dict[Refusal, int] = {}
     able = _able(directory, question, now_ms, falls)
     order = _in_order(directory, able, question, seconds_left, most)
     late: dict[Refusal, int] = {}
-    found = list(islice(_passing(directory, question, order, late), most))
+    found = list(islice(_passing(directory, question, order, late, with_asked), most))
     for reason, count in late.items():
         falls[reason] = falls.get(reason, 0) + count
     without: dict[Refusal, int] = {}
@@ -193,7 +200,11 @@ def _mixed(some: BitMap, task_id: str, most: int) -> Iterator[int]:
 
 
 def _passing(
-    directory: Directory, question: Question, order: Iterable[int], falls: dict[Refusal, int]
+    directory: Directory,
+    question: Question,
+    order: Iterable[int],
+    falls: dict[Refusal, int],
+    with_asked: bool = True,
 ) -> Iterator[int]:
     """What is looked at one by one: whose payout address somebody had who had the task, and who is being given something
     by this very process."""
@@ -201,7 +212,7 @@ def _passing(
     for rank in order:
         if addresses and directory.address[rank] in addresses:
             falls[Refusal.SAME_ADDRESS] = falls.get(Refusal.SAME_ADDRESS, 0) + 1
-        elif directory.asked[rank] + directory.load[rank] >= directory.capacity[rank]:
+        elif with_asked and directory.asked[rank] + directory.load[rank] >= directory.capacity[rank]:
             falls[Refusal.CAPACITY] = falls.get(Refusal.CAPACITY, 0) + 1
         else:
             yield rank

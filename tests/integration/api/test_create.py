@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from core.tasks.model import Environment
+from core.tasks.tables import Task
 from hub.services import Services
 from tests.integration.api.conftest import Tenant, refund
 
@@ -26,6 +27,19 @@ async def test_the_contract_example_is_created(client: httpx.AsyncClient) -> Non
     assert set(task) == {*refund(), "id", "status", "createdAt", "updatedAt", "expiresAt"}
     assert task["createdAt"] == task["updatedAt"]
     assert task["createdAt"].endswith("Z")
+
+
+async def test_a_language_is_kept_and_checked(client: httpx.AsyncClient, services: Services) -> None:
+    key = {"idempotencyKey": "in-german"}
+    made = await client.post("/v1/tasks", json={**refund(), **key, "language": "pt-br"})
+    assert made.status_code == 201
+    async with services.work.read() as session:
+        assert (await session.get_one(Task, made.json()["id"])).language == "pt-br"
+    other = await client.post("/v1/tasks", json={**refund(), **key, "language": "de"})
+    assert other.status_code == 422
+    wrong = await client.post("/v1/tasks", json={**refund(), "language": "German"})
+    assert wrong.status_code == 400
+    assert list(wrong.json()["error"]["details"]) == ["language"]
 
 
 async def test_amounts_stay_exact(client: httpx.AsyncClient) -> None:

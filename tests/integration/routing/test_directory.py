@@ -3,6 +3,7 @@ database all the same; and nobody is an answer with its reason."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 from collections import Counter
@@ -16,7 +17,9 @@ from core import clock
 from core.access.tables import Person
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
-from core.routing import decisions
+from core.outbox import rows
+from core.outbox.rows import Lease
+from core.routing import actions, decisions
 from core.routing.directory import follow
 from core.routing.directory.bitmaps import Directory
 from core.routing.directory.entry import Entry
@@ -252,6 +255,28 @@ async def test_somebody_who_came_a_moment_ago_is_found(work: UnitOfWork, followe
     assert len(follower.directory) == 0
     await hub.drain("task.posted")
     assert [one.worker_id for one in await hub.assignments(task_id)] == [worker_id]
+
+
+async def test_many_at_once_for_few_hands_with_a_directory(work: UnitOfWork, follower: Follower) -> None:
+    """Sixteen jobs of one process, each of which sees the same best: five are given, nobody holds too much."""
+    hub = Hub(work)
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        capacity = {await a_worker(tx, capacity=size): size for size in (1, 1, 3)}
+        task_ids = [await a_task(tx, organisation) for _ in range(16)]
+    leases: list[Lease] = []
+    async with work.begin("test.lease") as tx:
+        for job_id in await rows.due(tx, "default"):
+            lease = await rows.lease(tx, job_id)
+            if lease is not None and lease.topic == "task.posted":
+                leases.append(lease)
+    assert len(leases) == 16
+    await follower.catch_up()
+    await asyncio.gather(*(actions.offer_posted(work, one, hub.types, hub.policy) for one in leases))
+    given = [await hub.assignments(task_id) for task_id in task_ids]
+    assert sorted(map(len, given)) == [0] * 11 + [1] * 5
+    assert {worker_id: (await hub.worker(worker_id)).load for worker_id in capacity} == capacity
+    assert follower.is_asking is False
 
 
 @pytest.mark.parametrize("with_directory", [True, False])

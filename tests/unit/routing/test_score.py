@@ -40,7 +40,7 @@ def test_the_parts_by_hand() -> None:
     chance = NormalDist(math.log(180 * 2), 0.8).cdf(math.log(360))
     assert parts.in_time == pytest.approx(chance) == pytest.approx(0.5)
     assert (parts.takes, parts.quality) == (0.75, 0.8)
-    assert parts.quality_in_time == pytest.approx(0.75 * 0.8 * chance)
+    assert parts.quality_in_time == pytest.approx(0.75 * 0.8 * (chance + 0.2 * (1 - chance)))
     assert parts.price == pytest.approx(-0.75 * 0.10 * 0.5)
     assert parts.second_try == pytest.approx(0.25 * 0.6)
     assert parts.idle == pytest.approx(0.03 * 0.5)
@@ -92,6 +92,11 @@ def test_no_time_left_no_chance() -> None:
     speed = Speed(mu=5.0, sigma=0.8)
     assert in_time(speed, 0) == in_time(speed, -1) == 0.0
     assert in_time(Speed(mu=5.0, sigma=0.8, gone=1.0), 10_000) == 0.0
+
+
+def test_when_nobody_can_be_in_time_the_better_answer_counts_still() -> None:
+    people = [worker(worker_id="a", reliability=0.3), worker(worker_id="b", reliability=0.6)]
+    assert [one.worker_id for one in ranked(QUESTION, people, 5, Weights())] == ["b", "a"]
 
 
 def test_nine_of_ten_answers_come_in_the_usual_time() -> None:
