@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.bench.crowd import peers
 from tests.bench.crowd.sets import found, read
-from tests.bench.crowd.stream import POLICY, Released, Run, Stream, released
+from tests.bench.crowd.stream import GOLD_PER_OPTION, POLICY, Released, Run, Stream, released
 from tests.bench.harness import percentile, say
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +156,7 @@ def _summary(sets: dict[str, dict[str, Any]], skipped: dict[str, str]) -> dict[s
         "sets": sets,
         "skipped": skipped,
         "method": f"streams of single tasks through judge/close/next_worker; 10 % of tasks with truth are gold, newcomers "
-        f"answer 5 per option before their first task; loss {POLICY.loss:g} prices, at least {POLICY.least} answers; accuracy at "
+        f"answer {GOLD_PER_OPTION} per option before their first task; loss {POLICY.loss:g} prices, at least {POLICY.least} answers; accuracy at "
         "the moment of closing, on the other tasks; the reference value is crowd-kit's Dawid-Skene on all labels",
     }
 

@@ -43,11 +43,13 @@ def judged(leaf: Leaf, book: Book, likeness: float) -> Judged:
 
 
 def _closed(leaf: Leaf, book: Book) -> Judged:
-    """Ties go to the option that the schema names first."""
+    """The likeliest of the options that somebody gave (nobody stands for another, and nobody could be paid for it);
+    ties go to the one that the schema names first."""
     options = leaf.options
     logs, view, _ = closed_logs(leaf, book)
     posterior = softmax(logs)
-    best = max(range(len(options)), key=lambda k: (posterior[k], -k))
+    given = {view.place[vote] for vote in leaf.votes.values()}
+    best = max(given, key=lambda k: (posterior[k], -k))
     second = max((p for k, p in enumerate(posterior) if k != best), default=0.0)
     right = max(view.right, PROMISING)
     wrong = (1.0 - right) / max(1, len(options) - 1)

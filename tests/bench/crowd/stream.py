@@ -1,7 +1,7 @@
 """One seed of the hub's life with a label set: tasks come one after another, workers are drawn by `next_worker`, every
 answer is judged by `judge`, every end teaches by `close`. Only `core.verification.consensus` decides.
 
-A tenth of the tasks with a truth are gold. Who is drawn for the first time answers gold first, five per option or as many
+A tenth of the tasks with a truth are gold. Who is drawn for the first time answers gold first, six per option or as many
 as there are (they count as labels bought), then the draw is repeated with what that showed."""
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from core.verification.consensus.model import POOL, Key
 from tests.bench.crowd.sets import CrowdSet
 
 GOLD_SHARE = 0.1
-GOLD_PER_OPTION = 5
+GOLD_PER_OPTION = 6
 # What a wrong answer costs in prices of an answer. The same for every set.
-POLICY = ConsensusPolicy(loss=300.0, price=1.0, least=2, most=1000, rho=0.05)
+POLICY = ConsensusPolicy(loss=150.0, price=1.0, least=2, most=1000, rho=0.05)
 
 
 @dataclass
