@@ -24,7 +24,7 @@ _OPEN = """
     WHERE t.created_at >= COALESCE((
         SELECT {least}(l.created_at, {now}) - {look_back} FROM ledger_chain c JOIN ledger_transfers l ON l.id = c.transfer_id
         ORDER BY c.number DESC LIMIT 1), -9223372036854775808)
-    AND (SELECT c.number FROM ledger_chain c WHERE c.transfer_id = t.id) IS NULL
+    AND (SELECT c.number FROM ledger_chain c WHERE c.transfer_id = t.id LIMIT 1) IS NULL
     ORDER BY t.created_at, t.id LIMIT {limit}"""
 
 

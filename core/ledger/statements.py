@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import NotFound
@@ -78,9 +78,11 @@ async def statement(
         last = await session.get(_table, before)
         if last is None:
             raise NotFound("transfer_not_found", "The ledger has no such transfer", transfer=before)
-        place = tuple_(_table.created_at, _table.id)
-        standing -= await _moved(session, account_id, *within, place >= tuple_(last.created_at, last.id))
-        within.append(place < tuple_(last.created_at, last.id))
+        # Not as a tuple: of a tuple's values SQLAlchemy does not know that they are times of ours.
+        same = _table.created_at == last.created_at
+        newer = or_(_table.created_at > last.created_at, and_(same, _table.id >= last.id))
+        standing -= await _moved(session, account_id, *within, newer)
+        within.append(or_(_table.created_at < last.created_at, and_(same, _table.id < last.id)))
     query = _lines(account_id, within).order_by(_table.created_at.desc(), _table.id.desc()).limit(limit + 1)
     rows = (await session.execute(query)).all()
     lines: list[Line] = []

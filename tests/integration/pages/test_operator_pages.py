@@ -155,7 +155,7 @@ async def test_the_books(stage: Stage) -> None:
     await answered(stage)
     page = words((await stage.operator.http.get("/operator/money?check=1")).text)
     assert "Every rule holds." in page
-    assert "Debits and credits are equal." in page
+    assert "Debits and credits are equal, of what moved and of what is held." in page
     account = f"{stage.worker.id}:payable"
     accounts = await stage.operator.http.get("/operator/money/accounts?kind=payable")
     assert account in accounts.text
