@@ -39,6 +39,13 @@ class ReceiptView(msgspec.Struct, kw_only=True):
     path: str
 
 
+class Expected(msgspec.Struct, kw_only=True):
+    """When the answer of whoever has the task is expected: half of such answers have come by `p50`, nine in ten by `p90`."""
+
+    p50: str
+    p90: str
+
+
 class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     id: str
     idempotency_key: str
@@ -59,6 +66,7 @@ class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True)
     failure_reason: str | msgspec.UnsetType = msgspec.UNSET
     waiting_for: str | msgspec.UnsetType = msgspec.UNSET
     receipt: ReceiptView | msgspec.UnsetType = msgspec.UNSET
+    estimated_completion: Expected | msgspec.UnsetType = msgspec.UNSET
 
 
 FUNDS = "funds"
@@ -66,7 +74,7 @@ FUNDS = "funds"
 
 def view(task: Task) -> TaskView:
     """`output` only when verified, `payoutResult` when paid, `failureReason` when failed, `waitingFor` while nobody is asked
-    because the organisation's balance does not cover it, `receipt` once it is signed, a moment after `verified`."""
+    because the organisation's balance does not cover it, `estimatedCompletion` while somebody works on it, `receipt` once it is signed, a moment after `verified`."""
     unset = msgspec.UNSET
     return TaskView(
         id=task.id,
@@ -92,7 +100,14 @@ def view(task: Task) -> TaskView:
         receipt=unset
         if task.receipt_id is None
         else ReceiptView(id=task.receipt_id, path=f"/v1/tasks/{task.id}/receipt"),
+        estimated_completion=expected(task) or unset,
     )
+
+
+def expected(task: Task) -> Expected | None:
+    if task.status != TaskStatus.ASSIGNED or task.p50_at is None or task.p90_at is None:
+        return None
+    return Expected(p50=clock.iso(task.p50_at), p90=clock.iso(task.p90_at))
 
 
 def first_view(

@@ -73,7 +73,7 @@ async def _show(
         "desk": desk,
         "rate": desk.rate,
     }
-    match sheet.card.state:
+    match AssignmentState.ACCEPTED if sheet.late.now else sheet.card.state:
         case AssignmentState.ACCEPTED:
             form = sheet.draft if form is None else form
             data = None if form is None else fields.read(sheet.schema, form)[0]
