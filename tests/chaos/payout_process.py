@@ -43,7 +43,7 @@ from tests import factories
 from tests.chaos import payout_node
 
 LOOK_SECONDS = 0.05
-PATIENCE_SECONDS = 280
+PATIENCE_SECONDS = 560
 TOPICS = (
     "submission.received",
     "payout.reserved",

@@ -36,7 +36,7 @@ ANSWER_SECONDS = 4
 # give at least 60.
 SHORT_SECONDS = 90
 DOUBT_SECONDS = 25.0
-PATIENCE = 260.0
+PATIENCE = 400.0
 
 
 class Fate(StrEnum):
