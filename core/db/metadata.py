@@ -19,10 +19,12 @@ from core.replies import tables as replies
 from core.routing import tables as routing
 from core.tasks import tables as tasks
 from core.verification import tables as verification
+from core.verification.anomaly import tables as anomaly
 from core.workers import tables as workers
 
 TABLES = (
     access,
+    anomaly,
     audit,
     bank,
     billing,

@@ -57,6 +57,13 @@ class Task(Base):
             sqlite_where=text("status = 'posted'"),
         ),
         Index("ix_tasks_usage", "organisation_id", "environment", "created_at"),
+        Index(
+            "ix_tasks_ended_at",
+            "ended_at",
+            "id",
+            postgresql_where=text("ended_at IS NOT NULL"),
+            sqlite_where=text("ended_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -27,6 +27,8 @@ from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.verification import gold
+from core.verification.anomaly import book as anomalies
+from core.verification.anomaly.model import Behaviour
 from core.verification.decide import OPEN_RUNS, decide, facing, verdicts_of
 from core.verification.ending import add_verdict, after_refusal, end_run, refuse
 from core.verification.model import Answered, Facing
@@ -35,6 +37,8 @@ from core.verification.stage import Evidence
 from core.verification.stages import stage
 from core.verification.states import TRANSITIONS, RunState
 from core.verification.tables import VerificationRun
+
+ANOMALY = "anomaly"
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,14 +141,25 @@ async def _judge(tx: Transaction, case: Case) -> Passed | Failed | None:
         output_schema=task.output_schema,
         task_type=case.facing.kind,
         task=task_facts(task),
+        behaviour=await _behaviour(tx, case),
     )
     while isinstance(step := after(run.stages, verdicts), NextStage):
         verdict = stage(step.name).judge(evidence)
         verdicts.append(verdict)
         await add_verdict(tx, run.id, verdict)
+    if evidence.behaviour is not None and any(one.stage == ANOMALY for one in verdicts):
+        await anomalies.remember(tx, task, evidence.behaviour)
     if run.state in (RunState.QUEUED, RunState.RUNNING):
         await move(tx, run, RunState.RUNNING, table=TRANSITIONS, position=len(verdicts))
     return step
+
+
+async def _behaviour(tx: Transaction, case: Case) -> Behaviour | None:
+    """How the answer came about; None when the stage does not ask, or has asked before."""
+    one = case.one
+    if ANOMALY not in one.run.stages or any(verdict.stage == ANOMALY for verdict in one.verdicts):
+        return None
+    return await anomalies.behaviour(tx, case.facing.task, one.submission, one.assignment)
 
 
 def task_facts(task: Task) -> dict[str, object]:

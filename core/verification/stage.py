@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from core.tasks.types import TaskType
+from core.verification.anomaly.model import Behaviour
 
 
 class Outcome(StrEnum):
@@ -39,13 +40,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage may look at: the question, the answer and what kind of question it is. `task` has what rules may read
-    of the task itself (see `task_facts`)."""
+    of the task itself (see `task_facts`), `behaviour` how the answer came about, where that is wanted."""
 
     payload: dict[str, Any]
     output: Any
     output_schema: dict[str, Any]
     task_type: TaskType
     task: dict[str, Any] = {}
+    behaviour: Behaviour | None = None
 
 
 class Stage(Protocol):

@@ -25,6 +25,7 @@ from core.routing import more, sla
 from core.secret import Secret
 from core.verification import actions as verification
 from core.verification import gold, ruling
+from core.verification.anomaly import review as anomaly_review
 from core.workers import availability, quizzes
 from core.workers.standing import reconsider
 from core.workers.suspensions import overdue
@@ -105,6 +106,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease, wiring.policy),
+        "anomaly.review": lambda lease: anomaly_review.run(s.work, lease),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }
 

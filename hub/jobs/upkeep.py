@@ -13,6 +13,7 @@ from core.rates import records as rates
 from core.routing import decisions
 from core.routing.model import Policy
 from core.tasks.forget import forget_answers
+from core.verification.anomaly import review
 
 
 async def run(work: UnitOfWork, lease: Lease, policy: Policy) -> None:
@@ -37,4 +38,5 @@ async def start(work: UnitOfWork) -> None:
     """Called by every worker that starts: today's slot, and this month's, exist once, whoever is first."""
     async with work.begin("upkeep.schedule") as tx:
         await upkeep.schedule(tx, in_days=0)
+        await review.schedule(tx, slots=0)
         monthly.schedule(tx, await tx.now_ms(), ahead=0)

@@ -19,12 +19,14 @@ from core.forms.model import FieldError
 from core.routing import actions as routing
 from core.routing.states import AssignmentState
 from core.verification import appeals
+from core.verification.anomaly import book as anomalies
 from hub import auth
 from hub.auth import CSRF_FIELD
 from hub.pages import desk as desks
 from hub.pages import forms
 from hub.pages.desk import Desk, Sheet
 from hub.pages.guards import no_nul
+from hub.pages.noticed import noticed_in
 from hub.pages.readable import readable
 from hub.pages.templating import page, see_other
 from hub.services import Services
@@ -34,7 +36,8 @@ Form = dict[str, list[str]]
 
 # The page's own buttons; everything else that is posted belongs to the answer form.
 SAVE, SUBMIT = "_save", "_submit"
-_OURS = frozenset({CSRF_FIELD, SAVE, SUBMIT})
+NOTICED = "_noticed"  # by form.js: how the answer was written
+_OURS = frozenset({CSRF_FIELD, SAVE, SUBMIT, NOTICED})
 
 
 async def _posted(request: AnyRequest) -> Form:
@@ -113,6 +116,7 @@ async def answer(
     """Takes the form: a row added or taken away is drawn again, an answer with faults is shown with them, a good one
     is submitted. What was typed is kept in each case."""
     form = await _posted(request)
+    noticed = noticed_in((await request.form()).get(NOTICED))
     here = f"/worker/assignments/{assignment_id}"
     redrawn = fields.press(form)
     try:
@@ -129,6 +133,8 @@ async def answer(
             await routing.submit(
                 tx, assignment_id, person.person_id, output, services.policy.sla.late_answers
             )
+            if noticed is not None:
+                await anomalies.notice(tx, assignment_id, person.person_id, noticed)
     except Conflict:
         return see_other(here)  # what the page shows then says what happened
     return see_other(here)

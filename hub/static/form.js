@@ -3,6 +3,7 @@
    - a form with data-draft is saved a moment after each change;
    - an element with data-refresh is fetched again every five seconds while the page is visible;
    - a control with data-live has the form drawn again, because other questions depend on its answer;
+   - an answer says how it was written (pastes, keys, leaving the page);
    - Ctrl+Enter submits the answer form. No single-letter keys: they fight with screen readers. */
 "use strict";
 
@@ -181,11 +182,48 @@
     tick();
   }
 
+  /* ---------- how it was written ---------- */
+
+  // Told to the worker beside the form; sent with the answer and never needed for it. Counts, no content: pastes and
+  // their characters, how often the page was left, key presses and the time between them.
+  function notice(form) {
+    const seen = { pastes: 0, pasted: 0, blurs: 0, keys: 0, typing_ms: 0 };
+    let last = 0;
+    form.addEventListener("paste", (event) => {
+      seen.pastes += 1;
+      seen.pasted += (event.clipboardData?.getData("text") || "").length;
+    });
+    form.addEventListener("keydown", (event) => {
+      if (event.key.length > 1 && event.key !== "Backspace") return;
+      seen.keys += 1;
+      if (last && event.timeStamp - last < 5000) seen.typing_ms += Math.round(event.timeStamp - last);
+      last = event.timeStamp;
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") seen.blurs += 1;
+    });
+    form.addEventListener("formdata", (event) => {
+      event.formData.set("_noticed", JSON.stringify({ ...seen, browser: browser() }));
+    });
+  }
+
+  // A random number that stays in this browser, so that two accounts of one person are not asked the same question.
+  function browser() {
+    try {
+      let id = localStorage.getItem("hub-browser");
+      if (!id) localStorage.setItem("hub-browser", (id = crypto.getRandomValues(new Uint32Array(4)).join("-")));
+      return id;
+    } catch {
+      return "";
+    }
+  }
+
   /* ---------- start ---------- */
 
   for (const form of document.querySelectorAll("form[data-draft]")) {
     keepDrafts(form);
     keepLive(form);
+    notice(form);
   }
   for (const node of document.querySelectorAll("[data-refresh]")) refresh(node);
   document.addEventListener("keydown", (event) => {

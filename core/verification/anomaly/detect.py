@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from core.verification.anomaly.model import (
     KEPT,
@@ -31,6 +31,7 @@ READ_PER_SECOND = 25.0  # characters of the question
 TYPE_SECONDS = 0.08  # a key
 MOST_FLOOR = 60.0  # seconds: a long document is not read to the end for a short answer
 TYPED_PER_SECOND = 15.0  # characters; faster was not typed
+SHRINK = 2.0
 _LONG = 200  # characters that nobody types without a key press
 
 
@@ -130,13 +131,26 @@ def _device(seen: Behaviour) -> Iterator[Found]:
 def remembered(memory: Memory, seen: Behaviour, odd: list[Found]) -> Memory:
     """The memory with this answer in it."""
     text, seconds = free_text(seen.given.answer), seen.given.seconds
+    chosen = choice(seen.given.answer)
     return Memory(
         answers=memory.answers + 1,
         log_seconds=_kept(memory.log_seconds, math.log(max(seconds, 0.001)) if seconds is not None else None),
         texts=_kept(memory.texts, simhash(text) if text else 0),
-        choices=_kept(memory.choices, choice(seen.given.answer)),
+        choices=_kept(memory.choices, chosen),
+        likely=_kept(memory.likely, None if chosen is None else likely(chosen, seen)),
         odd=_kept(memory.odd, [one.signal for one in odd]),
     )
+
+
+def likely(chosen: str, seen: Behaviour) -> float:
+    """How likely somebody was to choose this: the others at this question, shrunk by two answers of everybody's."""
+    others = [choice(one.answer) for one in seen.others]
+    return (others.count(chosen) + SHRINK * usual_share(seen.pool, chosen)) / (len(others) + SHRINK)
+
+
+def usual_share(pool: Pool, chosen: str) -> float:
+    """Everybody's share of this choice, with one imagined answer for each that is known."""
+    return (pool.choices.get(chosen, 0.0) + 1) / (sum(pool.choices.values()) + max(2, len(pool.choices)))
 
 
 def pooled(pool: Pool, seen: Behaviour) -> Pool:
@@ -154,6 +168,18 @@ def pooled(pool: Pool, seen: Behaviour) -> Pool:
     return Pool(log_seconds=times, choices=counts)
 
 
+def merged(shards: dict[str, Pool]) -> Pool:
+    """Everybody at one task type."""
+    times: list[float] = []
+    choices: dict[str, float] = {}
+    for _, shard in sorted(shards.items()):
+        times += shard.log_seconds[-KEPT:]
+        for name, count in shard.choices.items():
+            kept = name if name in choices or len(choices) < MOST_CHOICES else OTHER
+            choices[kept] = choices.get(kept, 0.0) + count
+    return Pool(log_seconds=times, choices=choices)
+
+
 def _kept(values: list[T], value: T | None) -> list[T]:
     return list(values) if value is None else [*values, value][-KEPT:]
 
@@ -165,12 +191,10 @@ def _characters(payload: dict[str, Any]) -> int:
 def _texts_of(value: Any) -> Iterator[str]:
     stack: list[Any] = [value]
     while stack:
-        match stack.pop():
-            case str() as text:
-                yield text
-            case dict() as held:
-                stack.extend(held.values())
-            case list() as items:
-                stack.extend(items)
-            case _:
-                pass
+        one = stack.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            stack.extend(cast("dict[str, Any]", one).values())
+        elif isinstance(one, list):
+            stack.extend(cast("list[Any]", one))

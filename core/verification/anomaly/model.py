@@ -49,12 +49,14 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 class Memory(msgspec.Struct, kw_only=True):
     """One worker at one task type: the last `KEPT` answers. `log_seconds`, `texts` (simhashes, 0 for no text) and
-    `choices` have one entry an answer, `odd` its signals."""
+    `choices` have one entry an answer, `odd` its signals; `likely` is, for each choice, how likely the others who had
+    answered the same question, and everybody at others, made it."""
 
     answers: int = 0
     log_seconds: list[float] = []
     texts: list[int] = []
     choices: list[str] = []
+    likely: list[float] = []
     odd: list[list[Signal]] = []
 
 

@@ -24,6 +24,18 @@ def binomial_tail(successes: int, trials: int, chance: float) -> float:
     return min(1.0, total)
 
 
+def poisson_binomial_tail(successes: int, chances: Sequence[float]) -> float:
+    """P(at least so many successes) of independent trials with these chances, exactly (n² steps)."""
+    ways = [1.0]  # chance of 0, 1, … successes so far
+    for chance in chances:
+        ways = [
+            (ways[count] if count < len(ways) else 0.0) * (1 - chance)
+            + (ways[count - 1] * chance if count else 0.0)
+            for count in range(len(ways) + 1)
+        ]
+    return min(1.0, sum(ways[max(0, successes) :]))
+
+
 def normal_tail(z: float) -> float:
     """P(Z >= z) of the standard normal."""
     return 0.5 * math.erfc(z / math.sqrt(2))

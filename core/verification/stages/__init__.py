@@ -5,10 +5,11 @@ from __future__ import annotations
 from core.errors import Misconfigured
 from core.tasks.types import TaskType
 from core.verification.stage import Stage
+from core.verification.stages.anomaly import AnomalyStage
 from core.verification.stages.rules import RulesStage
 from core.verification.stages.schema import SchemaStage
 
-STAGES: dict[str, Stage] = {stage.name: stage for stage in (SchemaStage(), RulesStage())}
+STAGES: dict[str, Stage] = {stage.name: stage for stage in (SchemaStage(), RulesStage(), AnomalyStage())}
 
 
 def stage(name: str) -> Stage:

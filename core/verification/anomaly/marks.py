@@ -1,0 +1,104 @@
+"""Marks: opened by the review, read by the stage and the operator's page, closed by an operator who has looked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import clock, ids
+from core.audit.record import record
+from core.db.unit_of_work import Transaction
+from core.errors import Conflict, Invalid, NotFound
+from core.verification.anomaly.suspicion import MarkKind, Suspicion
+from core.verification.anomaly.tables import WorkerMark
+
+QUIET = timedelta(days=14)  # after an operator's word the same is not said again
+# What an answer is not doubted for: it says who should not be asked together.
+MILD = frozenset({MarkKind.SHARED})
+
+
+async def opened(tx: Transaction, worker_id: str, task_type: str, why: Suspicion) -> WorkerMark | None:
+    """The open mark of this kind, new or with the newest numbers. None while an operator's word on it is fresh."""
+    same = (
+        WorkerMark.worker_id == worker_id,
+        WorkerMark.kind == str(why.kind),
+        WorkerMark.task_type == task_type,
+    )
+    now = clock.from_ms(await tx.now_ms())
+    row = await tx.session.scalar(
+        select(WorkerMark).where(*same).order_by(WorkerMark.opened_at.desc()).limit(1)
+    )
+    if row is not None and row.closed_at is not None:
+        if now - row.closed_at < QUIET:
+            return None
+        if why.kind is MarkKind.TURNED and why.evidence["alarmed_at"] <= clock.to_ms(row.closed_at):
+            return None
+        row = None
+    if row is not None:
+        if (row.words, row.evidence) != (why.words, why.evidence):
+            row.words, row.evidence, row.p_value = why.words, why.evidence, why.p
+            row.times += 1
+        row.seen_at = now
+        return row
+    row = WorkerMark(
+        id=ids.new("mrk"),
+        worker_id=worker_id,
+        kind=str(why.kind),
+        task_type=task_type,
+        words=why.words,
+        evidence=why.evidence,
+        p_value=why.p,
+        times=1,
+        opened_at=now,
+        seen_at=now,
+    )
+    tx.session.add(row)
+    await record(tx, actor="hub", action="mark.opened", subject=worker_id, kind=row.kind, words=row.words)
+    await tx.session.flush()
+    return row
+
+
+async def close(tx: Transaction, mark_id: str, *, actor: str, note: str) -> WorkerMark:
+    """An operator has looked. Raises NotFound, Conflict when it is closed already, Invalid without a note."""
+    if not note.strip():
+        raise Invalid("no_note", "Say in a sentence why", field_errors={"note": "Required"})
+    row = await tx.session.get(WorkerMark, mark_id, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise NotFound("mark_not_found", "There is no such mark")
+    if row.closed_at is not None:
+        raise Conflict("mark_closed", "This mark is closed already")
+    row.closed_at, row.closed_by, row.note = clock.from_ms(await tx.now_ms()), actor, note.strip()[:500]
+    await record(tx, actor=actor, action="mark.closed", subject=row.worker_id, kind=row.kind, note=row.note)
+    await tx.session.flush()
+    return row
+
+
+async def of_worker(session: AsyncSession, worker_id: str, limit: int = 100) -> list[WorkerMark]:
+    """Open ones first, then the newest."""
+    statement = (
+        select(WorkerMark)
+        .where(WorkerMark.worker_id == worker_id)
+        .order_by(WorkerMark.closed_at.is_not(None), WorkerMark.id.desc())
+        .limit(limit)
+    )
+    return list(await session.scalars(statement))
+
+
+async def still_open(session: AsyncSession, limit: int = 200) -> list[WorkerMark]:
+    """Newest first."""
+    statement = (
+        select(WorkerMark).where(WorkerMark.closed_at.is_(None)).order_by(WorkerMark.id.desc()).limit(limit)
+    )
+    return list(await session.scalars(statement))
+
+
+async def doubtful(session: AsyncSession, worker_id: str) -> list[str]:
+    """The kinds of the worker's open marks for which answers are looked at more closely."""
+    statement = select(WorkerMark.kind).where(
+        WorkerMark.worker_id == worker_id,
+        WorkerMark.closed_at.is_(None),
+        WorkerMark.kind.not_in([str(kind) for kind in MILD]),
+    )
+    return sorted(set(await session.scalars(statement)))

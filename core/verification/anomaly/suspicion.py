@@ -1,0 +1,128 @@
+"""Who is odd over many answers: p-values for each worker, and which of them may be called found. Pure; called by
+`review.py` with what is remembered and what the workers' records say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from core.verification.anomaly.detect import usual_share
+from core.verification.anomaly.model import RECENT, Memory, Pool, Signal
+from core.verification.anomaly.statistics import binomial_tail, cauchy, discovered, poisson_binomial_tail
+from core.workers.reliability import beta_share
+
+FALSE_SHARE = 0.05  # of the workers whom a day's soft actions meet
+SHOWN_P = 0.01  # a mark is opened for what says so by itself, once the worker is found
+CONSTANT_P = 1e-4  # a mark of one choice: a few questions in a row may well have one answer
+LEAST_CHOICES = 15
+LEAST_WEIGHT = 8.0  # of right and wrong, before a lack of skill is spoken of
+KAPPA = 0.5  # less than this share of the way from chance to always right is no skill,
+USUAL_KAPPA = 0.85  # nor what is not even this share of the way from chance to what is usual at the task type
+# How often an honest worker's answer is so, generously; measured .0007 for too fast.
+USUAL_SHARE = {Signal.TOO_FAST: 0.01, Signal.REPEATED: 0.08, Signal.COPIED: 0.005, Signal.PROMPT: 0.005}
+
+
+class MarkKind(StrEnum):
+    """What a mark says. None of them refuses an answer by itself."""
+
+    FAST = "fast"  # a run of answers that nobody could have read and typed
+    REPEATS = "repeats"  # the same text again and again
+    COPIES = "copies"  # other people's text, or the question's
+    CONSTANT = "constant"  # one choice, whatever was asked
+    UNSKILLED = "unskilled"  # hardly better than chance, by gold and consensus
+    TURNED = "turned"  # was good, and is not any more (CUSUM)
+    PAIR = "pair"  # agrees with somebody more than the questions explain
+    SHARED = "shared"  # a payout address or a device that somebody else has as well
+
+
+class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason, in words, with its p-value and the numbers behind it."""
+
+    kind: MarkKind
+    p: float
+    words: str
+    evidence: dict[str, Any]
+
+
+def of_memory(memory: Memory, pool: Pool) -> list[Suspicion]:
+    """From what one worker did at one task type."""
+    return [one for one in (_fast(memory), *_texts(memory), _constant(memory, pool)) if one is not None]
+
+
+def of_skill(good: float, bad: float, classes: int = 2, usual: float = 1.0) -> Suspicion | None:
+    """From soft counts of right and wrong: the chance that this worker has the least skill. `usual` is the accuracy of
+    everybody at the task type: where the questions are hard, less is asked."""
+    if good + bad < LEAST_WEIGHT:
+        return None
+    chance = 1 / max(2, classes)
+    least = chance + min(KAPPA * (1 - chance), USUAL_KAPPA * max(0.0, usual - chance))
+    p = 1 - beta_share(least, 1 + good, 1 + bad)
+    return Suspicion(
+        kind=MarkKind.UNSKILLED,
+        p=p,
+        words=f"right in {good:.0f} of {good + bad:.0f} known answers; by chance it would be {chance:.0%}",
+        evidence={"right": round(good, 2), "of": round(good + bad, 2), "chance": round(chance, 3)},
+    )
+
+
+def found(workers: Mapping[str, list[Suspicion]]) -> dict[str, list[Suspicion]]:
+    """The workers who may be called found (Benjamini-Hochberg at 5 % over all of them, each with the Cauchy combination
+    of their p-values), with the reasons that hold by themselves."""
+    combined = {worker: cauchy([one.p for one in reasons]) for worker, reasons in workers.items() if reasons}
+    names = discovered(combined, FALSE_SHARE)
+    shown = {worker: [one for one in workers[worker] if one.p < _limit(one.kind)] for worker in sorted(names)}
+    return {worker: reasons for worker, reasons in shown.items() if reasons}
+
+
+def _limit(kind: MarkKind) -> float:
+    return CONSTANT_P if kind is MarkKind.CONSTANT else SHOWN_P
+
+
+def _fast(memory: Memory) -> Suspicion | None:
+    return _run(memory, Signal.TOO_FAST, MarkKind.FAST, "answered faster than anybody can read and type")
+
+
+def _texts(memory: Memory) -> list[Suspicion | None]:
+    return [
+        _run(memory, Signal.REPEATED, MarkKind.REPEATS, "gave a text that they had given before"),
+        _run(memory, Signal.COPIED, MarkKind.COPIES, "gave another worker's text"),
+        _run(memory, Signal.PROMPT, MarkKind.COPIES, "gave the question as the answer"),
+    ]
+
+
+def _run(memory: Memory, signal: Signal, kind: MarkKind, what: str) -> Suspicion | None:
+    """One odd answer is a sign, a run is an alarm: the last ten, or all that are remembered, whichever says more."""
+    best: Suspicion | None = None
+    for odd in (memory.odd[-RECENT:], memory.odd):
+        times = sum(signal in one for one in odd)
+        if not times:
+            continue
+        p = min(1.0, 2 * binomial_tail(times, len(odd), USUAL_SHARE[signal]))
+        if best is None or p < best.p:
+            words = f"{times} of the last {len(odd)} answers: {what}"
+            best = Suspicion(kind=kind, p=p, words=words, evidence={"times": times, "of": len(odd)})
+    return best
+
+
+def _constant(memory: Memory, pool: Pool) -> Suspicion | None:
+    """How often the commonest choice was made, against how likely it was at the same questions, for each choice that it
+    might have been. Against everybody's share alone, a row of questions with one right answer would accuse the diligent."""
+    n = len(memory.choices)
+    if n < LEAST_CHOICES or sum(pool.choices.values()) < LEAST_CHOICES:
+        return None
+    [(chosen, times)] = Counter(memory.choices).most_common(1)
+    usual = usual_share(pool, chosen)
+    chances = [
+        min(0.98, likely if made == chosen else usual)
+        for made, likely in zip(memory.choices, memory.likely, strict=True)
+    ]
+    return Suspicion(
+        kind=MarkKind.CONSTANT,
+        p=min(1.0, max(2, len(pool.choices)) * poisson_binomial_tail(times, chances)),
+        words=f"the same choice in {times} of {n} answers; the questions explain {sum(chances):.0f}",
+        evidence={"times": times, "of": n, "explained": round(sum(chances), 1)},
+    )

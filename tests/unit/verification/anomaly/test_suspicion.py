@@ -1,0 +1,83 @@
+"""Who is odd over many answers: exact figures for one worker, and how many honest ones are found among many."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from core.verification.anomaly.model import Memory, Pool, Signal
+from core.verification.anomaly.suspicion import MarkKind, Suspicion, found, of_memory, of_skill
+
+POOL = Pool(log_seconds=[3.0] * 50, choices={"yes": 55.0, "no": 45.0})
+
+
+def kinds(reasons: list[Suspicion]) -> list[MarkKind]:
+    return [one.kind for one in reasons]
+
+
+def choosing(choices: list[str], likely: float = 0.55) -> Memory:
+    return Memory(choices=choices, likely=[likely] * len(choices))
+
+
+def test_one_choice_whatever_was_asked() -> None:
+    [one] = of_memory(choosing(["yes"] * 40), POOL)
+    assert one.kind is MarkKind.CONSTANT
+    assert one.words == "the same choice in 40 of 40 answers; the questions explain 22"
+    assert one.p == pytest.approx(2 * 0.55**40)
+    assert one.evidence == {"times": 40, "of": 40, "explained": 22.0}
+
+
+def test_questions_that_all_have_one_answer_accuse_nobody() -> None:
+    [one] = of_memory(choosing(["yes"] * 40, likely=0.95), POOL)
+    assert one.p == pytest.approx(2 * 0.95**40)
+
+
+def test_few_answers_show_no_constant() -> None:
+    assert of_memory(choosing(["yes"] * 14), POOL) == []
+
+
+def test_a_usual_mixture_is_nothing() -> None:
+    [one] = of_memory(choosing(["yes", "no"] * 20), POOL)
+    assert one.p == 1.0
+
+
+def test_a_run_of_fast_answers() -> None:
+    odd: list[list[Signal]] = [[] for _ in range(36)] + [[Signal.TOO_FAST]] * 4
+    [one] = of_memory(Memory(odd=odd), POOL)
+    assert (one.kind, one.evidence) == (MarkKind.FAST, {"times": 4, "of": 10})
+    assert one.p == pytest.approx(2 * 2.0e-6, rel=0.02)
+
+
+def test_lack_of_skill_by_hand() -> None:
+    """Beta(1, 11): P(above .75) = (1 - .75)^11; where everybody is right in .6, above .585."""
+    one = of_skill(0.0, 10.0)
+    assert one is not None
+    assert one.p == pytest.approx(0.25**11)
+    hard = of_skill(0.0, 10.0, usual=0.6)
+    assert hard is not None
+    assert hard.p == pytest.approx(0.415**11)
+    assert of_skill(3.0, 4.0) is None
+    better = of_skill(38.0, 2.0)
+    assert better is not None
+    assert better.p > 0.999
+
+
+def test_who_is_found_and_for_what() -> None:
+    strong = Suspicion(kind=MarkKind.CONSTANT, p=1e-8, words="", evidence={})
+    weak = Suspicion(kind=MarkKind.FAST, p=0.4, words="", evidence={})
+    crowd = {f"w{n}": [weak] for n in range(100)} | {"x": [strong, weak], "y": []}
+    assert {worker: kinds(reasons) for worker, reasons in found(crowd).items()} == {"x": [MarkKind.CONSTANT]}
+
+
+def test_honest_workers_are_hardly_ever_found() -> None:
+    """A thousand who choose as everybody does, and are right in 85 % of 30 known answers, like everybody."""
+    dice = random.Random(7)
+    crowd: dict[str, list[Suspicion]] = {}
+    for n in range(1_000):
+        choices = ["yes" if dice.random() < 0.55 else "no" for _ in range(40)]
+        good = float(sum(dice.random() < 0.85 for _ in range(30)))
+        reasons = of_memory(choosing(choices), POOL)
+        skill = of_skill(good, 30 - good, usual=0.85)
+        crowd[f"w{n}"] = [*reasons, *([skill] if skill else [])]
+    assert len(found(crowd)) <= 1
