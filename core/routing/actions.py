@@ -65,7 +65,7 @@ async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy)
 
 
 async def offer_posted(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> None:
-    """Topic `task.posted`: `offer`, in two statements where that is possible."""
+    """Topic `task.posted`: `offer`, in three statements where that is possible."""
     if work.database.dialect == "postgresql" and await offer_at_once(work, lease, types, policy):
         return
     async with work.finishing(lease, "routing.offer") as tx:

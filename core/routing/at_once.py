@@ -1,4 +1,5 @@
-"""The common offer on PostgreSQL in two statements: one that reads, one that writes all of it or nothing. Called by
+"""The common offer on PostgreSQL in three statements: two that read (the task; what is predicted of its candidates), one
+that writes all of it or nothing. Called by
 `actions.offer_posted`, which goes the long way (a transaction under the task's lock) whenever this one gives up.
 
 Nothing is locked while it reads. The write names the version of the task that was read: whatever happens to a task, its
@@ -6,7 +7,7 @@ people included, while it is `posted` or on the way there gives it another versi
 who, in the database and now, still may have the task and whom nobody else holds. A lost race leaves a NULL in the
 assignment, which the table refuses, and with it the whole statement.
 
-With a directory (`core/routing/directory`) the candidates come out of memory; without one a scan is a third statement."""
+With a directory (`core/routing/directory`) the candidates come out of memory; without one a scan is a fourth statement."""
 
 from __future__ import annotations
 
