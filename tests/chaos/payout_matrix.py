@@ -181,7 +181,7 @@ class Matrix:
                 invoice_seconds=seconds,
             )
         )
-        await wait_until(lambda: socket.exists() or node.ended.done(), timeout=30)
+        await wait_until(lambda: socket.exists() or node.ended.done(), timeout=PATIENCE / 3)
         return node
 
     async def _live(self, life: Life) -> str:
