@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -26,9 +27,7 @@ from tests.factories_routing import PAYOUT_MSAT, PLANS, Hub, a_task, a_type, a_w
 GOOD, BAD = {"answer": "yes"}, {"answer": 7}
 
 
-async def seeded(
-    work: UnitOfWork, *, workers: int = 1, kind: dict[str, object] | None = None, **task: object
-):
+async def seeded(work: UnitOfWork, *, workers: int = 1, kind: dict[str, Any] | None = None, **task: Any):
     hub = Hub(work, a_type(answers_limit=2, **(kind or {})))
     async with work.begin("test.seed") as tx:
         organisation = await an_organisation(tx)
