@@ -65,6 +65,7 @@ def create_app(services: Services) -> Litestar:
                 "services": services,
                 "keys": KeyCache(services.work),
                 "rate_limit": RateLimit(services.settings.rate_limit_per_minute),
+                "join_limit": RateLimit(services.settings.asks_per_minute),
                 "watch": watch,
                 "quarantine": Quarantine(services.work),
             }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 from msgspec.structs import asdict
 
-from core.access import people, sessions
+from core.access import invitations, people, sessions
 from core.access.roles import Role
 from core.access.tables import Person
 from core.errors import NotFound
 from core.money import MSAT_PER_SAT
 from core.tasks.model import Environment
 from core.workers import actions as workers
+from core.workers import skills as worker_skills
+from core.workers import suspensions
 from core.workers.model import NewWorker
 from core.workers.tiers import Tier
 from hub.cli.common import OPERATOR, run, table
@@ -91,6 +93,74 @@ def link(email: str) -> None:
             return await _link(wiring, tx, person)
 
     click.echo(run(act))
+
+
+@command.command("invite")
+@click.argument("email")
+@click.option("--skill", "skills", multiple=True, help="Granted without a quiz; repeat for several.")
+@click.option("--tier", default=0, show_default=True)
+@click.option(
+    "--environment", type=click.Choice([str(e) for e in Environment]), default="live", show_default=True
+)
+def invite(email: str, skills: tuple[str, ...], tier: int, environment: str) -> None:
+    """Print an invitation link (7 days, one use) for a new worker; the hub sends no mail."""
+
+    async def act(wiring: Wiring) -> str:
+        async with wiring.services.work.begin("invitations.made") as tx:
+            _, token = await invitations.invite(
+                tx, email, actor=OPERATOR, environment=Environment(environment), tier=tier, skills=skills
+            )
+            return f"{wiring.settings.public_url}/join/{token.reveal()}"
+
+    click.echo(run(act))
+
+
+@command.command("suspend")
+@click.argument("email")
+@click.option("--reason", required=True, help="The worker reads it.")
+def suspend(email: str, reason: str) -> None:
+    """Suspend a worker: no offers, what is owed is paid."""
+
+    async def act(wiring: Wiring) -> None:
+        async with wiring.services.work.begin("operator.worker") as tx:
+            await suspensions.suspend(tx, await _worker_id(tx, email), reason, actor=OPERATOR)
+
+    run(act)
+    click.echo(f"{email} is suspended")
+
+
+@command.command("unsuspend")
+@click.argument("email")
+def unsuspend(email: str) -> None:
+    """Lift a suspension."""
+
+    async def act(wiring: Wiring) -> None:
+        async with wiring.services.work.begin("operator.worker") as tx:
+            await suspensions.lift(tx, await _worker_id(tx, email), actor=OPERATOR)
+
+    run(act)
+    click.echo(f"{email} is no longer suspended")
+
+
+@command.command("grant-skill")
+@click.argument("email")
+@click.argument("skill")
+def grant_skill(email: str, skill: str) -> None:
+    """Give a worker a skill without its quiz."""
+
+    async def act(wiring: Wiring) -> None:
+        async with wiring.services.work.begin("operator.worker") as tx:
+            await worker_skills.grant(tx, await _worker_id(tx, email), skill, by=OPERATOR)
+
+    run(act)
+    click.echo(f"{email} has {skill}")
+
+
+async def _worker_id(tx: people.Transaction, email: str) -> str:
+    person = await people.by_email(tx.session, email)
+    if person is None:
+        raise NotFound("person_not_found", f"Nobody has the address {email}")
+    return person.id
 
 
 @command.command("tiers")

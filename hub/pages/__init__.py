@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.pages import (
+    join,
     operator_bank,
     operator_connectors,
     operator_gold,
@@ -10,6 +11,7 @@ from hub.pages import (
     operator_money,
     operator_organisations,
     operator_payouts,
+    operator_people,
     operator_repairs,
     operator_tasks,
     reviews,
@@ -17,7 +19,10 @@ from hub.pages import (
     static,
     worker_checks,
     worker_home,
+    worker_me,
     worker_payouts,
+    worker_queue,
+    worker_skills,
     worker_task,
 )
 
@@ -27,6 +32,11 @@ ROUTERS = [
     worker_home.ROUTER,
     worker_payouts.ROUTER,
     worker_task.ROUTER,
+    worker_me.ROUTER,
+    worker_queue.ROUTER,
+    worker_skills.ROUTER,
+    join.ROUTER,
+    operator_people.ROUTER,
     operator_tasks.ROUTER,
     operator_organisations.ROUTER,
     operator_money.ROUTER,

@@ -18,6 +18,7 @@ from core.payouts import queries as payouts
 from core.payouts.queries import PayoutLine
 from core.rates.model import Rate
 from core.routing import queries as routing
+from core.routing.extend import may_extend
 from core.routing.late import may_answer
 from core.routing.model import LateAnswers
 from core.routing.states import AssignmentKind, AssignmentState
@@ -101,7 +102,7 @@ class LateTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """One task in full, for who has it. `draft` is the posted form so far, `output` the answer once given, `messages`
-    what was said since, oldest first."""
+    what was said since, oldest first; `may_extend` whether they may ask for more time."""
 
     card: Card
     instructions: str
@@ -111,6 +112,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     output: Any
     messages: list[Message]
     late: LateTerms
+    may_extend: bool = False
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +208,7 @@ async def sheet(session: AsyncSession, services: Services, worker_id: str, assig
         output=None if found.submission is None else found.submission.output,
         messages=[Message(author=one.author, text=one.text, at=one.at) for one in found.messages],
         late=_late_terms(found.assignment, found.task, services.policy.sla.late_answers),
+        may_extend=may_extend(found.assignment, found.task),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from core.errors import Conflict
 from core.forms import fields
 from core.forms.model import FieldError
 from core.routing import actions as routing
+from core.routing.extend import extend
 from core.routing.states import AssignmentState
 from core.verification import appeals
 from core.verification.anomaly import book as anomalies
@@ -192,8 +194,19 @@ async def appeal(
     return see_other(f"/worker/assignments/{assignment_id}")
 
 
+@post("/extend", name="worker.extend", include_in_schema=False)
+async def more_time(
+    assignment_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
+) -> Redirect:
+    """Half an SLA more, once; the page shows the new deadline."""
+    with contextlib.suppress(Conflict):  # the page says what there is
+        async with services.work.begin("routing.extend") as tx:
+            await extend(tx, assignment_id, person.person_id)
+    return see_other(f"/worker/assignments/{assignment_id}")
+
+
 ROUTER = Router(
     path="/worker/assignments/{assignment_id:str}",
     guards=[no_nul, auth.worker],
-    route_handlers=[show_task, answer, save_draft, release, appeal],
+    route_handlers=[show_task, answer, save_draft, release, appeal, more_time],
 )

@@ -23,6 +23,8 @@ BESIDE = {
     "routing.offer_waiting": "ends a job whose offers were committed one by one as routing.offer",
     "routing.decline": "one transaction of a person's click; whoever gets no answer clicks again",
     "routing.release": "as routing.decline",
+    "routing.take": "one transaction of a person's click, conditional like an offer; whoever gets no answer clicks again",
+    "routing.extend": "as routing.take; asking twice is asking once",
     "routing.draft": "keeps what a person typed; the page sends it again",
     "routing.more": "as routing.timer: one transaction with its job",
     "tasks.decide": "as tasks.verify, one transaction with its job, when nobody else can answer",

@@ -18,7 +18,9 @@ NOBODY_IN_PARTICULAR = {no_nul, auth.anyone}
 
 # Only the table of routes is looked at; nothing is called.
 SERVICES = SimpleNamespace(
-    settings=SimpleNamespace(public_url="http://hub.test", rate_limit_per_minute=0, client_ip_header=""),
+    settings=SimpleNamespace(
+        public_url="http://hub.test", rate_limit_per_minute=0, client_ip_header="", asks_per_minute=5
+    ),
     work=None,
 )
 

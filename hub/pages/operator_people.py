@@ -1,0 +1,200 @@
+"""Workers as the operator sees them: invitations and their links, tier, skills, suspension, and the appeals that wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect
+from sqlalchemy import select
+
+from core.access import invitations, sessions
+from core.access.roles import Scope, may
+from core.access.sessions import SignedIn
+from core.access.tables import Person
+from core.errors import HubError, Invalid
+from core.tasks.model import Environment
+from core.workers import queries as workers
+from core.workers import skills, standing, suspensions
+from hub import auth
+from hub.pages.desk import test_money
+from hub.pages.guards import no_nul
+from hub.pages.templating import page, see_other
+from hub.services import Services
+
+AnyRequest = Request[Any, Any, Any]
+PAGE = 50
+_OPERATE = [auth.require(Scope.ACCESS)]
+
+
+async def _people(
+    person: SignedIn,
+    services: Services,
+    *,
+    link: str = "",
+    error: str = "",
+    after: str = "",
+    environment: str = "live",
+) -> Response[str]:
+    chosen = Environment.TEST if environment == "test" else Environment.LIVE
+    async with services.work.read() as session:
+        found = await workers.page(session, chosen, after=after or None, limit=PAGE)
+        ids = [one.id for one in found]
+        rows = await session.scalars(select(Person).where(Person.id.in_(ids)))
+        people = {row.id: row for row in rows}
+        context = {
+            "waiting": await invitations.waiting(session),
+            "appeals": await suspensions.open_appeals(session),
+            "suspended": {
+                one.id: next(
+                    (s for s in await suspensions.suspensions_of(session, one.id) if s.state == "in_force"),
+                    None,
+                )
+                for one in found
+            },
+        }
+    return page(
+        "operator_people.html",
+        person,
+        status_code=422 if error else 200,
+        heading="People",
+        area="operator",
+        here="people",
+        test_money=test_money(services, ""),
+        workers=found,
+        people=people,
+        environment=str(chosen),
+        following=f"/operator/people?environment={chosen}&after={ids[-1]}" if len(ids) == PAGE else "",
+        link=link,
+        error=error,
+        stranger=invitations.STRANGER,
+        may_operate=may(person.role, Scope.ACCESS),
+        **context,
+    )
+
+
+@get("/", name="operator.people", include_in_schema=False)
+async def show_people(
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+    after: FromQuery[str] = "",
+    environment: FromQuery[str] = "live",
+) -> Response[str]:
+    """Who waits for an invitation or for a decision at the top, then the workers."""
+    return await _people(person, services, after=after, environment=environment)
+
+
+@post("/invite", name="operator.invite", guards=_OPERATE, include_in_schema=False)
+async def invite(
+    request: AnyRequest, person: NamedDependency[SignedIn], services: NamedDependency[Services]
+) -> Response[str]:
+    """Shows the link once; the operator sends it."""
+    form = await request.form()
+    email, given = (str(form.get(name) or "") for name in ("email", "skills"))
+    environment = Environment.TEST if form.get("environment") == "test" else Environment.LIVE
+    try:
+        async with services.work.begin("invitations.made") as tx:
+            _, token = await invitations.invite(
+                tx, email, actor=person.actor, environment=environment, skills=given.replace(",", " ").split()
+            )
+    except HubError as error:
+        return await _people(person, services, error="; ".join(error.field_errors.values()) or error.message)
+    return await _people(person, services, link=f"{services.settings.public_url}/join/{token.reveal()}")
+
+
+@post(
+    "/invitations/{invitation_id:str}/link",
+    name="operator.invitation",
+    guards=_OPERATE,
+    include_in_schema=False,
+)
+async def make_link(
+    invitation_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
+) -> Response[str]:
+    """A new link; the former one is dead."""
+    async with services.work.begin("invitations.link") as tx:
+        token = await invitations.renew(tx, invitation_id, actor=person.actor)
+    return await _people(person, services, link=f"{services.settings.public_url}/join/{token.reveal()}")
+
+
+@post(
+    "/invitations/{invitation_id:str}/revoke",
+    name="operator.revoke",
+    guards=_OPERATE,
+    include_in_schema=False,
+)
+async def revoke(
+    invitation_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
+) -> Redirect:
+    async with services.work.begin("invitations.revoked") as tx:
+        await invitations.revoke(tx, invitation_id, actor=person.actor)
+    return see_other("/operator/people")
+
+
+@post("/{worker_id:str}", name="operator.worker", guards=_OPERATE, include_in_schema=False)
+async def change(
+    request: AnyRequest,
+    worker_id: FromPath[str],
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+) -> Response[str] | Redirect:
+    """`do` is suspend, lift, tier, grant, revoke or link; `text` the reason, the tier or the skill that goes with it."""
+    form = await request.form()
+    do, text = (str(form.get(name) or "").strip() for name in ("do", "text"))
+    actor, link = person.actor, ""
+    try:
+        async with services.work.begin("operator.worker") as tx:
+            match do:
+                case "suspend":
+                    await suspensions.suspend(tx, worker_id, text, actor=actor)
+                case "lift":
+                    await suspensions.lift(tx, worker_id, actor=actor)
+                case "tier":
+                    tier, _, reason = text.partition(" ")
+                    number = int(tier) if tier.isdecimal() and len(tier) == 1 else -1
+                    await standing.set_tier(tx, worker_id, number, reason, actor=actor)
+                case "grant":
+                    await skills.grant(tx, worker_id, text, by=actor)
+                case "revoke":
+                    await skills.revoke(tx, worker_id, text, actor=actor)
+                case "link":
+                    token = await sessions.make_link(tx, worker_id, actor=actor)
+                    link = f"{services.settings.public_url}/sign-in/{token.reveal()}"
+                case _:
+                    raise Invalid("unknown_deed", "Choose what to do")
+    except HubError as error:
+        return await _people(person, services, error="; ".join(error.field_errors.values()) or error.message)
+    return await _people(person, services, link=link) if link else see_other("/operator/people")
+
+
+@post("/appeals/{appeal_id:str}", name="operator.appeal", guards=_OPERATE, include_in_schema=False)
+async def decide(
+    request: AnyRequest,
+    appeal_id: FromPath[str],
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+) -> Response[str] | Redirect:
+    """`verdict` grant, or anything else to refuse; the worker reads `answer`."""
+    form = await request.form()
+    try:
+        async with services.work.begin("operator.appeal") as tx:
+            await suspensions.decide(
+                tx,
+                appeal_id,
+                grant=form.get("verdict") == "grant",
+                answer=str(form.get("answer") or ""),
+                actor=person.actor,
+                trust=services.trust,
+            )
+    except HubError as error:
+        return await _people(person, services, error="; ".join(error.field_errors.values()) or error.message)
+    return see_other("/operator/people")
+
+
+ROUTER = Router(
+    path="/operator/people",
+    guards=[no_nul, auth.operator],
+    route_handlers=[show_people, invite, make_link, revoke, change, decide],
+)
