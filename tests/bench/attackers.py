@@ -16,11 +16,11 @@ from tests.bench.attack_world import Attackers, Crowd, Watch, noisy, real, simul
 from tests.bench.harness import say
 
 FOLDER = Path(os.environ.get("HUB_BENCH_CROWD", Path(__file__).parents[3] / "shared/crowd"))
-SEEDS = 3
+SEEDS = 2
 EACH, ANSWERS = 6, 40
 GOLD = 0.05
 PER_TASK = 5  # answers of real workers to one item, at most: what a hub buys
-MOST_ITEMS = 800
+MOST_ITEMS = 400
 LEAST_HONEST = 15  # answers of an honest worker, to be counted
 
 
@@ -168,7 +168,7 @@ def _share_wrong(
     gold: float = 0.0,
     marks: bool = False,
     off: frozenset[MarkKind] = frozenset(),
-    tasks: int = 1_200,
+    tasks: int = 900,
 ) -> float:
     """Sixty workers, `bad` of them random, constant or colluding by threes. Whoever is marked is asked no more."""
     dice = random.Random(seed)
