@@ -81,14 +81,13 @@ def change_plan(name: str, plan: str) -> None:
 
     async def act(wiring: Wiring) -> None:
         services = wiring.services
-        if plan not in services.plans.names:
-            raise Invalid("unknown_plan", f"no plan {plan!r}; there are {', '.join(services.plans.names)}")
+        services.plans.get(plan)
         async with services.work.begin("organisation.plan") as tx:
             found = await organisation_named(tx.session, name)
             await organisations.set_plan(tx, found, plan, actor=OPERATOR)
 
     run(act)
-    click.echo(f"{name} is on the plan {plan}")
+    click.echo(f"{name} is on {plan}")
 
 
 @command.command("credit")
