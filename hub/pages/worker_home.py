@@ -154,8 +154,11 @@ async def set_availability(
     """`available=yes` switches offers on, anything else off."""
     wanted = (await request.form()).get("available") == "yes"
     act = workers.resume if wanted else workers.pause
-    async with services.work.begin("workers.availability") as tx:
-        await act(tx, person.person_id, actor=person.actor)
+    try:
+        async with services.work.begin("workers.availability") as tx:
+            await act(tx, person.person_id, actor=person.actor)
+    except Conflict:  # suspended: the account's page says why, and takes an appeal
+        return see_other("/worker/me")
     return see_other(f"/worker?notice={'resumed' if wanted else 'paused'}")
 
 
