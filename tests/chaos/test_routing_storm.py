@@ -78,7 +78,7 @@ async def test_eight_routers_some_killed_give_no_slot_twice_and_nobody_too_much(
             work, routers
         ):  # a slow machine takes longer for as much
             async with work.begin("test.ask") as tx:
-                for _ in range(chance.randrange(12)):
+                for _ in range(chance.randrange(4)):
                     await a_task(tx, organisation, sla_seconds=chance.choice([20, 600]), kind=KIND)
             for _ in range(6):
                 await _something(work, chance, ids)
