@@ -86,9 +86,8 @@ async def wire(
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = rails_of(settings)
     rail_orders, top_ups = orders(settings, plans), top_ups_of(settings, rails)
-    rules = rate_rules.read(
-        settings.rates, real_money=any(rail.capabilities.real_money for rail in rails.values())
-    )
+    real = any(rail.capabilities.real_money for rail in rails.values())
+    rules = rate_rules.read(settings.rates, real_money=real)
     sealer = Sealer(settings.secret_keys or [own_key(settings.folder)])
     database = Database(settings.database_url, pool_size=settings.database.pool_size)
     queue, threads, vendor_http = Queue(queue_url(settings)), Threads(), VendorHttp()

@@ -13,6 +13,7 @@ from core.access.tables import Person
 from core.audit.record import record
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid, NotFound
+from core.outbox.rows import Lease
 from core.workers.availability import settings_of
 from core.workers.model import MAX_TIER
 from core.workers.records import of_worker
@@ -24,8 +25,13 @@ from core.workers.tiers import Standing, Trust, step
 CLOSE = 1e-9  # a change of the figure that is worth no write
 
 
+async def on_evidence(tx: Transaction, lease: Lease, trust: Trust) -> None:
+    """Topic `worker.evidence`."""
+    await reconsider(tx, lease.subject, trust)
+
+
 async def reconsider(tx: Transaction, worker_id: str, trust: Trust) -> TierChange | None:
-    """Topic `worker.evidence`: reliability and tier as the evidence has them now. Gives the change of tier, if any."""
+    """Reliability and tier as the evidence has them now. Gives the change of tier, if any."""
     worker = await locked(tx, worker_id)
     rows = await of_worker(tx.session, worker_id)
     figure = reliability_of(rows, worker.tier, trust)

@@ -27,7 +27,7 @@ from core.verification import actions as verification
 from core.verification import gold, ruling
 from core.verification.anomaly import review as anomaly_review
 from core.workers import availability, quizzes
-from core.workers.standing import reconsider
+from core.workers.standing import on_evidence
 from core.workers.suspensions import overdue
 from hub.jobs import payout_watch, reconcile, upkeep
 from hub.jobs.run import Handler
@@ -80,9 +80,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "skill.lapse": local("workers.skill_lapsed", quizzes.lapse_skill),
         "quiz.lapse": local("workers.quiz_lapsed", quizzes.lapse_attempt),
         "appeal.due": local("workers.appeal_due", lambda tx, lease: overdue(tx, lease.subject)),
-        "worker.evidence": local(
-            "workers.reconsider", lambda tx, lease: reconsider(tx, lease.subject, s.trust)
-        ),
+        "worker.evidence": local("workers.reconsider", functools.partial(on_evidence, trust=s.trust)),
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
         "task.decide": lambda lease: verification.decide_now(s.work, lease, s.types, s.plans, s.rate),

@@ -37,7 +37,7 @@ QUIZ = Quiz(
 
 
 def newcomer(**values: object) -> Newcomer:
-    return Newcomer(**{"name": "Nina", "terms": version_of(TERMS), "languages": ["DE", "en"], **values})  # pyright: ignore[reportArgumentType]
+    return Newcomer(**{"name": "Nina", "terms": version_of(TERMS), "languages": ["DE", "en"], **values})  # pyright: ignore[reportArgumentType] - fields by name
 
 
 async def a_link(work: UnitOfWork, email: str = "nina@example.test") -> str:
