@@ -44,6 +44,8 @@ class WebSettings(msgspec.Struct, kw_only=True):
     public_url: str = BASE
     rate_limit_per_minute: int = 0
     client_ip_header: str = ""
+    sign_up_open: bool = False
+    asks_per_minute: int = 5
 
 
 class Tenant(msgspec.Struct, kw_only=True):
