@@ -3,10 +3,12 @@ fault of ours, and that one tells nothing of itself."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from litestar import Litestar
 from core.access import keys
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
+from core.rates.model import Rate
 from hub.app import create_app
 from hub.services import Services
 from tests.integration.api.conftest import Tenant, WebSettings, client_for, refund, serving
@@ -238,15 +241,27 @@ async def test_request_ids_of_callers(client: httpx.AsyncClient, stranger: httpx
             assert uuid.UUID(fresh.headers["x-request-id"]), path
 
 
-@pytest.fixture
-async def broken(services: Services, tenant: Tenant) -> AsyncGenerator[httpx.AsyncClient]:
-    def no_rate() -> Any:
+class BrokenRates:
+    """Exchange rates with a fault of ours in them."""
+
+    spread_percent = Decimal(0)
+
+    def current(self) -> Rate:
         raise RuntimeError("the rate of user:secret@db.internal is gone")
 
-    async with (
-        serving(dataclasses.replace(services, rate=no_rate)) as app,
-        client_for(app, tenant.test) as one,
-    ):
+    to_reserve = current
+
+    async def look(self) -> None: ...
+
+    @contextlib.asynccontextmanager
+    async def running(self, *, keeper: bool) -> AsyncGenerator[None]:
+        yield
+
+
+@pytest.fixture
+async def broken(services: Services, tenant: Tenant) -> AsyncGenerator[httpx.AsyncClient]:
+    hub = dataclasses.replace(services, rates=BrokenRates())
+    async with serving(hub) as app, client_for(app, tenant.test) as one:
         yield one
 
 
