@@ -257,7 +257,7 @@ def test_every_task_type_that_we_ship_is_read() -> None:
         (
             "skills: [general]",
             "skills: [general]\nstages: [schema, oracle]",
-            "question.yaml: There is no verification stage 'oracle'; use: schema, rules",
+            "question.yaml: There is no verification stage 'oracle'; use: schema, rules, anomaly",
         ),
         (
             "skills: [general]",

@@ -159,7 +159,7 @@ class Simulation:
         live.tried.paid_msat += turn.person.price_msat
         live.tried.by = turn.person.id
         self.known.judged(turn.person.id, right=live.tried.right)
-        live.status = TaskStatus.VERIFIED
+        live.status = TaskStatus.VERIFIED  # arch: state-by-move - a made-up task has no row
         self._ends(live, turn, AssignmentState.COUNTED)
         for other in live.working:
             self._ends(live, other, AssignmentState.LAPSED)
@@ -167,7 +167,7 @@ class Simulation:
     def _rings(self, live: Live) -> None:
         due = owed(self.now, live.clock, live.status, [turn.held() for turn in live.turns])
         if due == Owed.EXPIRE:
-            live.status = TaskStatus.EXPIRED
+            live.status = TaskStatus.EXPIRED  # arch: state-by-move - a made-up task has no row
             self._waiting.pop(live.job.id, None)
             for turn in live.working:
                 self._ends(live, turn, AssignmentState.LAPSED)
@@ -187,7 +187,7 @@ class Simulation:
     # what is done about it
 
     def _post(self, live: Live) -> None:
-        live.status = TaskStatus.POSTED
+        live.status = TaskStatus.POSTED  # arch: state-by-move - a made-up task has no row
         if not self._give(live, backup=False):
             self._waiting[live.job.id] = live
 
@@ -232,7 +232,7 @@ class Simulation:
             due_at=live.clock.due_ms(self.now),
         )
         live.turns = [*live.turns, turn]
-        live.status = TaskStatus.ASSIGNED
+        live.status = TaskStatus.ASSIGNED  # arch: state-by-move - a made-up task has no row
         live.tried.turns += 1
         live.tried.backups += backup
         self._waiting.pop(live.job.id, None)
@@ -262,7 +262,7 @@ class Simulation:
         if turn.state == AssignmentState.ACCEPTED and to == AssignmentState.LAPSED:
             seconds = (self.now - turn.accepted_at) / 1000
             self.known.worked(turn.person.id, live.job.kind, seconds, censored=True)
-        turn.state = to
+        turn.state = to  # arch: state-by-move - a made-up turn has no row
         self._load[turn.person.id] -= 1
         self._idle_since[turn.person.id] = self.now
         self.busy_ms[turn.person.id] += self.now - turn.offered_at

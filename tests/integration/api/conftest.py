@@ -33,6 +33,7 @@ from hub.app import create_app
 from hub.lanes import CallbackTester, CreationLane, IntakeLane
 from hub.rate_feed import FixedRates
 from hub.services import Services
+from hub.settings import PayoutCaps
 from tests.fakes.sink import Sink, serve_sink
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -46,6 +47,8 @@ class WebSettings(msgspec.Struct, kw_only=True):
     client_ip_header: str = ""
     sign_up_open: bool = False
     asks_per_minute: int = 5
+    payout_hold_hours: int = 24
+    payouts: PayoutCaps = PayoutCaps()
 
 
 class Tenant(msgspec.Struct, kw_only=True):

@@ -54,7 +54,12 @@ async def test_made_up_requests_get_announced_answers(services: Services, tenant
     async with serving(harmless) as app, client_for(app, tenant.test) as client:
         task = (await client.post("/v1/tasks", json=refund())).json()
         endpoint = (await client.post("/v1/webhooks", json={"url": "https://a.example/"})).json()
-        known = {"taskId": task["id"], "endpointId": endpoint["id"]}
+        known = {
+            "taskId": task["id"],
+            "endpointId": endpoint["id"],
+            "topUpId": ids.new("tup"),
+            "month": "2026-10",
+        }
         loop = asyncio.get_running_loop()
         for operation in OPERATIONS:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):

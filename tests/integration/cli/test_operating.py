@@ -98,7 +98,7 @@ def test_an_organisation_exists_once(hub: Hub) -> None:
 
 def test_an_organisation_is_put_on_another_plan(hub: Hub) -> None:
     succeed(hub("organisations", "create", "acme"))
-    assert succeed(hub("organisations", "plan", "acme", "enterprise")) == ["acme is on the plan enterprise"]
+    assert succeed(hub("organisations", "plan", "acme", "enterprise")) == ["acme is on enterprise"]
     assert table(succeed(hub("organisations", "list")))[1][2] == "enterprise"
     answer = hub("organisations", "plan", "acme", "gold")
     assert answer == Answer(2, "", "configuration: config/plans.yaml has no plan 'gold'\n")
