@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m pytest
 
-.PHONY: help install up demo test test-fast lightning chaos lint browser peers bench clean
+.PHONY: help install up demo test test-fast lightning chaos crash lint browser peers bench clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,12 +38,16 @@ peers: ## Install other people's clients that judge our fakes and packages (npm,
 	@./tests/peers/install.sh
 
 test: install lint browser peers ## Every check: lint, types, layers, all tests but the chaos ring, the demo proven
-	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e and not lightning" tests
+	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e and not lightning and not crash" tests
 	$(RUN) -m "e2e" tests
 	$(BIN)/hub demo --check
 
 chaos: install ## The slow ring: kills every process at every named point, and every write into a ticket, on both databases
 	$(RUN) -m "chaos" tests
+
+crash: install ## The slowest ring: every point of a payout x every fate, on both databases and two real nodes; schedules, mutants
+	./hub/demo/lightning/install.sh
+	$(RUN) -m "crash" tests
 
 lightning: install ## A slow ring: a real LNbits server and two real Lightning nodes (Electrum) pay through our rails
 	./tests/lightning/install_lnbits.sh

@@ -19,7 +19,7 @@ from tests.chaos.payout_matrix import AT_ONCE, Cell, Outage, Outcome, matrix
 from tests.chaos.payout_place import sqlite_databases
 from tests.conftest import new_postgres_database
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(2400)]
 
 
 async def test_never_twice_never_lost_on_sqlite(tmp_path: Path) -> None:

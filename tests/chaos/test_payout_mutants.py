@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 COPIED = ("core", "connectors", "hub", "tests", "config")
 PAYOUTS = "tests/integration/test_payouts.py"

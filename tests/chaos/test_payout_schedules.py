@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(2400)]
 SCHEDULES = int(os.environ.get("PAYOUT_SCHEDULES", "2000"))  # a third of a second of one core each
 FIRST = int(os.environ.get("PAYOUT_SEED", "0")) or 1 + secrets.randbelow(10**9)
 PROCESSES = 2

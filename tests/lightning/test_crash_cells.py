@@ -12,7 +12,7 @@ from tests.absent import needed
 from tests.lightning.crash_cells import run_all, table
 
 pytestmark = [
-    pytest.mark.lightning,
+    pytest.mark.crash,
     pytest.mark.timeout(1200),  # four minutes, when nothing else runs
 ]
 
