@@ -118,11 +118,18 @@ async def place(folder: Path) -> AsyncIterator[Place]:
 
 async def people(at: Place) -> None:
     """Take what is offered and answer it as its form wants, until cancelled."""
-    await asyncio.gather(*(_person(at.hub.url, token, n) for n, token in enumerate(at.tokens)))
+    await asyncio.gather(*(_person(at.hub.url, token) for token in at.tokens))
 
 
-async def _person(url: str, token: str, number: int) -> None:
-    dice = random.Random(number)
+def _agreed(task: dict[str, Any]) -> Any:
+    """What everybody answers, since urgent tickets ask several people, who have to agree; it keeps the type's rules."""
+    answer = answers.answer(task["schema"], random.Random(1))
+    if isinstance(answer, dict) and "severity" in answer:
+        answer |= {"severity": "minor", "action": "watch"}
+    return answer
+
+
+async def _person(url: str, token: str) -> None:
     while True:
         try:
             async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
@@ -135,7 +142,7 @@ async def _person(url: str, token: str, number: int) -> None:
                 for one in mine:
                     async with http.get(f"{url}/worker/api/assignments/{one['id']}") as answer:
                         task = await answer.json()
-                    body = {"output": answers.answer(task["schema"], dice)}
+                    body = {"output": _agreed(task)}
                     await http.post(f"{url}/worker/api/assignments/{one['id']}/answer", json=body)
         except (aiohttp.ClientError, OSError):
             pass  # the hub is being killed; whoever gets no answer asks again
