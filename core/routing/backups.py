@@ -4,7 +4,10 @@ simulator ask.
 A backup spends a pair of hands. With hands to spare it saves the deadline; without, it takes them from tasks that nobody has
 yet, and those get late in their turn: in simulation at a load of 1.0, ungated backups at 80 % drop the answers in time from
 .92 to .53. So each is paid from a bucket: a share of a skill's assignments of the last minutes, none while its people are
-busy, and only when more of them are free than tasks wait. What is refused here costs nobody a hand: the worker is told that
+nearly all at work, and only when more of them are free than tasks wait. That last rule is the sharp one: it looks at the
+hands there are now. A limit of 85 % of taken capacity refuses a pool of twenty its backups while two people idle: in
+simulation (10 seeds of 1,500 tasks at a load of 1.0) 98 % and a share of 20 % in place of 85 % and 10 % bring the answers in
+time from .943 to .955, and change nothing at 1.3, where nobody idles. What is refused here costs nobody a hand: the worker is told that
 the time is nearly up (a wake), and it is asked again in a moment."""
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ class Backups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """At most `share_percent` of a skill's assignments in `window_seconds` are backups, `burst` in any case; none while
     more than `busy_percent` of its people's capacity is taken."""
 
-    share_percent: int = 10
+    share_percent: int = 20
     window_seconds: int = 600
     burst: int = 3
-    busy_percent: int = 85
+    busy_percent: int = 98
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
