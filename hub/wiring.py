@@ -38,6 +38,7 @@ from core.payouts.rail import Rail, Target
 from core.payouts.target import Dollars
 from core.repairs.actions import Kind, mended, needed
 from core.routing.model import InForce, Policy
+from core.workers.tiers import Trust
 from hub import config_files, rate_rules
 from hub.connector_book import LOOK_SECONDS, ConnectorBook
 from hub.embedded import valkey
@@ -82,7 +83,8 @@ async def wire(
     values = os.environ if environ is None else environ
     types, plans = config_files.task_types(directory), config_files.plans(directory)
     book = ConnectorBook(directory, lambda: _connectors(directory, values))
-    policy, people = in_force(config_files.policy(directory), plans), config_files.people(directory)
+    people = config_files.people(directory)
+    policy = in_force(config_files.policy(directory), plans, people.trust)
     settings.folder.mkdir(parents=True, exist_ok=True)
     rails = rails_of(settings)
     rail_orders, top_ups = orders(settings, plans), top_ups_of(settings, rails)
@@ -136,10 +138,10 @@ async def wire(
         await database.close()
 
 
-def in_force(policy: Policy, plans: Plans) -> InForce:
-    """With what the file of the plans says about routing."""
+def in_force(policy: Policy, plans: Plans, trust: Trust) -> InForce:
+    """With what the files of the plans and of the tiers say about routing."""
     values = {name: getattr(policy, name) for name in Policy.__struct_fields__}
-    return InForce(**values, expert_plans=plans.of_experts)
+    return InForce(**values, expert_plans=plans.of_experts, auto_tiers=trust.auto_assigned)
 
 
 def _means(services: Services, rail_orders: Orders) -> Means:

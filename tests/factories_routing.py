@@ -168,7 +168,7 @@ class Hub:
                     await more.ask_more(tx, lease, self.types, self.policy)
             case "gold.offer":
                 async with self.work.finishing(lease, "gold.offer") as tx:
-                    await gold.offer(tx, lease, self.types)
+                    await gold.offer(tx, lease, self.types, self.policy)
             case "review.due":
                 async with self.work.finishing(lease, "reviews.due") as tx:
                     await ruling.due(tx, lease, self.types, PLANS)

@@ -5,7 +5,8 @@ that writes all of it or nothing. Called by
 Nothing is locked while it reads. The write names the version of the task that was read: whatever happens to a task, its
 people included, while it is `posted` or on the way there gives it another version. It takes the first of the candidates
 who, in the database and now, still may have the task and whom nobody else holds. A lost race leaves a NULL in the
-assignment, which the table refuses, and with it the whole statement.
+assignment, which the table refuses, and with it the whole statement; so does a first candidate who has everything in hand
+without accepting it (`automatic.py`).
 
 With a directory (`core/routing/directory`) the candidates come out of memory; without one a scan is a fourth statement."""
 
@@ -88,7 +89,8 @@ _WRITE = f"""
         SELECT w.id, c.score FROM held, unnest($8::text[], $12::float8[]) WITH ORDINALITY AS c (worker, score, n)
         JOIN workers w ON w.id = c.worker WHERE {_STILL}
         ORDER BY c.n LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED),
-    taken AS (UPDATE workers SET load = workers.load + 1 FROM pick WHERE workers.id = pick.id
+    taken AS (UPDATE workers SET load = workers.load + 1 FROM pick
+              WHERE workers.id = pick.id AND NOT (workers.auto_assign AND workers.tier = ANY($37::int[]))
               RETURNING workers.id, pick.score),
     given AS (
         INSERT INTO assignments ({ASSIGNMENT})
@@ -195,6 +197,7 @@ async def _offer(
         note[0],
         note[-1],
         *_question(asked.question),
+        sorted(policy.auto_assigned),
     )
     asking = follower.asking(tried[0].worker_id) if follower else None
     try:

@@ -90,15 +90,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The plans whose tasks go to the pool of experts alone. The file of the plans says it: see `InForce`."""
         return frozenset()
 
+    @property
+    def auto_assigned(self) -> frozenset[int]:
+        """The tiers whose workers may have questions without accepting them. The file of the tiers says it."""
+        return frozenset()
+
 
 class InForce(Policy, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The policy together with what other files say about routing; made by `hub/wiring.py`."""
 
     expert_plans: frozenset[str] = frozenset()
+    auto_tiers: frozenset[int] = frozenset()
 
     @property
     def of_experts(self) -> frozenset[str]:
         return self.expert_plans
+
+    @property
+    def auto_assigned(self) -> frozenset[int]:
+        return self.auto_tiers
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from core import clock, ids
 from core.db.unit_of_work import Transaction
 from core.outbox.rows import NewJob
 from core.routing.assignments import claim_first
+from core.routing.automatic import accept_at_once
 from core.routing.candidates import questions
 from core.routing.deadlines import Deadlines, Held, backup_at, timers
 from core.routing.decisions import decided, keep
@@ -31,7 +32,7 @@ async def offer_to_best(
     role: AssignmentKind,
     slot: int | None = None,
 ) -> Assignment | None:
-    """The assignment, offered, in `slot`, or in the lowest one that is free; None when nobody can take it now. A candidate
+    """The assignment, offered (or in hand at once: `automatic.py`), in `slot`, or in the lowest one that is free; None when nobody can take it now. A candidate
     whom another task took meanwhile is passed over. Never somebody who had the task in any slot, nor of their cluster.
     Why is kept with it (`decisions.py`)."""
     now = await tx.now_ms()
@@ -51,7 +52,8 @@ async def offer_to_best(
         taken = await claim_first(tx, assignment, scored)
         if taken is not None:
             assignment.worker_id, assignment.score = taken, dict(scored)[taken]
-            tx.jobs.append(lapse_job(assignment, now))
+            if not await accept_at_once(tx, task, assignment, policy):
+                tx.jobs.append(lapse_job(assignment, now))
             await keep(tx, decision, task.id, role, place, assignment.id)
             return assignment
         if place in asked.taken:

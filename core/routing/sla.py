@@ -9,7 +9,7 @@ from __future__ import annotations
 from core import clock
 from core.db.unit_of_work import Transaction
 from core.outbox.rows import Lease
-from core.routing import budget
+from core.routing import automatic, budget
 from core.routing.assignments import end_all, leave, living, task_for_update
 from core.routing.backups import refusal
 from core.routing.deadlines import Owed, overdue, owed
@@ -90,6 +90,7 @@ async def _take_back(tx: Transaction, task: Task, types: TaskTypes) -> None:
     late = overdue(now, deadlines(task, types.of(task.task_type)), held(present))
     for one in sorted((one for one in present if one.id in late), key=lambda one: one.worker_id):
         await leave(tx, one, AssignmentState.LAPSED, reason=TAKEN_BACK)
+        await automatic.not_there(tx, one.worker_id)
     if task.answers_wanted > 1 and late and task.status != TaskStatus.POSTED:
         tx.emit("task.more", task.id)
     if task.status == TaskStatus.ASSIGNED and len(late) == len(present):

@@ -23,7 +23,9 @@ from core.money import Currency
 from core.outbox.rows import Lease
 from core.repairs.actions import Kind, needed
 from core.routing.assignments import claim, task_for_update
+from core.routing.automatic import accept_at_once
 from core.routing.house import GOLD_ORGANISATION
+from core.routing.model import Policy
 from core.routing.offering import deadlines, lapse_job
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment
@@ -107,7 +109,7 @@ async def _since_gold(tx: Transaction, task_type: str, worker_id: str) -> int:
     return int((await tx.session.execute(statement)).scalar_one())
 
 
-async def offer(tx: Transaction, lease: Lease, types: TaskTypes) -> Task | None:
+async def offer(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy | None = None) -> Task | None:
     """Topic `gold.offer`: ask the worker one item that neither they nor anybody who is paid where they are has seen.
     A worker whose hands are full gets it a little later; after some tries the draw is void."""
     worker = await tx.session.get_one(Worker, lease.subject)
@@ -123,7 +125,7 @@ async def offer(tx: Transaction, lease: Lease, types: TaskTypes) -> Task | None:
     task = await _task(tx, item, like, types)
     if task is None:
         return None
-    if not await _give(tx, task, worker, types):
+    if not await _give(tx, task, worker, types, policy or Policy()):
         return None
     exposure = GoldExposure(
         id=ids.new("exp"),
@@ -226,7 +228,7 @@ async def _task(tx: Transaction, item: GoldItem, like: Task, types: TaskTypes) -
     return task if task.funded else None
 
 
-async def _give(tx: Transaction, task: Task, worker: Worker, types: TaskTypes) -> bool:
+async def _give(tx: Transaction, task: Task, worker: Worker, types: TaskTypes, policy: Policy) -> bool:
     now = await tx.now_ms()
     kind = types.of(task.task_type)
     due = deadlines(task, kind).due_ms(now)
@@ -244,7 +246,8 @@ async def _give(tx: Transaction, task: Task, worker: Worker, types: TaskTypes) -
     )
     if not await claim(tx, turn):
         return False  # the task is let go by its own job, which finds nobody at it
-    tx.jobs.append(lapse_job(turn, now))
+    if not await accept_at_once(tx, task, turn, policy):
+        tx.jobs.append(lapse_job(turn, now))
     await change(tx, task, TaskStatus.ASSIGNED, actor="hub")
     return True
 

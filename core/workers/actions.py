@@ -19,8 +19,19 @@ from core.workers.availability import pause, resume
 from core.workers.model import NewWorker, ProfileChange
 from core.workers.row import announce_free, locked
 from core.workers.tables import Worker, WorkerSkill
+from core.workers.tiers import Trust
 
-__all__ = ["announce_free", "change", "cool_off", "create", "locked", "pause", "resume", "set_payout_address"]
+__all__ = [
+    "announce_free",
+    "change",
+    "cool_off",
+    "create",
+    "locked",
+    "pause",
+    "resume",
+    "set_auto_assign",
+    "set_payout_address",
+]
 
 
 async def create(tx: Transaction, new: NewWorker, *, actor: str) -> Worker:
@@ -112,6 +123,22 @@ async def set_payout_address(
         "usable_at": clock.iso(trusted_at),
     }
     await record(tx, actor=actor, action="worker.payout_address_changed", subject=worker_id, **detail)
+    return worker
+
+
+async def set_auto_assign(
+    tx: Transaction, worker_id: str, wanted: bool, trust: Trust, *, actor: str
+) -> Worker:
+    """Whether questions are put into the worker's hands without being accepted. It holds while their tier allows it. Raises
+    NotFound, Conflict when it is switched on in a tier that does not."""
+    worker = await locked(tx, worker_id)
+    if wanted and worker.tier not in trust.auto_assigned:
+        least = min(trust.auto_assigned, default=None)
+        told = "No tier has it here" if least is None else f"It is open from tier {least} on"
+        raise Conflict("tier_too_low", f"{told}; yours is {worker.tier}", tier=worker.tier, needed=least)
+    if worker.auto_assign != wanted:
+        worker.auto_assign = wanted
+        await record(tx, actor=actor, action="worker.auto_assign_changed", subject=worker_id, to=wanted)
     return worker
 
 

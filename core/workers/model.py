@@ -15,7 +15,8 @@ MAX_SKILLS = 64
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One worker. `reliability` is the chance (0 to 1) that an answer of theirs is right, `price_floor_msat` the least
-    they work for, `load` of `capacity` assignments are in their hands; `idle_since` is UTC."""
+    they work for, `load` of `capacity` assignments are in their hands; `idle_since` is UTC.
+    `auto_assign`: they wish to have questions without accepting each."""
 
     id: str
     environment: Environment
@@ -28,6 +29,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     available: bool
     payout_address: str | None
     idle_since: datetime
+    auto_assign: bool = False
 
 
 class NewWorker(msgspec.Struct, frozen=True, kw_only=True):

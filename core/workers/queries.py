@@ -56,6 +56,7 @@ async def _profiles(session: AsyncSession, workers: Sequence[Worker]) -> list[Pr
             available=worker.available,
             payout_address=worker.payout_address,
             idle_since=worker.idle_since,
+            auto_assign=worker.auto_assign,
         )
         for worker in workers
     ]

@@ -33,7 +33,7 @@ class Worker(Base):
     `cool_off_until`; `usual_seconds` is the time within which nine of ten answers of theirs come, as last predicted.
     `offers_taken`, `offers_missed` (declined or run out) and `answers` are counted by routing.
     `available` is what routing reads: the worker's wish, their hours and a suspension in one (`availability.py`).
-    `auto_assign`: an offer is taken at once.
+    `auto_assign`: what they are offered is in their hands at once, in a tier that allows it (`core/routing/automatic.py`).
 
     Triggers (`core/db/routing_triggers.py`) note every change here for the routers: a migration that builds the table
     anew has to create them again."""

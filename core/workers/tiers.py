@@ -38,11 +38,12 @@ class Leave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One tier. `usual` is how often its workers are right, where nothing better is known of one; `may` is a sentence
-    for the page."""
+    for the page. `auto_assign`: its workers may have questions put into their hands without asking them first."""
 
     name: str
     may: str
     usual: float
+    auto_assign: bool = False
     enter: Enter = Enter()
     leave: Leave = Leave()
 
@@ -60,8 +61,9 @@ def _tiers() -> list[Tier]:
         ),
         Tier(
             name="trusted",
-            may="Answer medium-risk questions; take offers without pressing a button.",
+            may="Answer medium-risk questions; have questions assigned without accepting each.",
             usual=0.82,
+            auto_assign=True,
             enter=Enter(lower=0.75, evidence=50, days=14),
             leave=Leave(lower=0.70),
         ),
@@ -69,6 +71,7 @@ def _tiers() -> list[Tier]:
             name="expert",
             may="Answer high-risk questions.",
             usual=0.90,
+            auto_assign=True,
             enter=Enter(lower=0.85, evidence=200, qa_seen=20, qa_agreed=0.95),
             leave=Leave(lower=0.80, evidence=30, qa_agreed=0.90),
         ),
@@ -76,6 +79,7 @@ def _tiers() -> list[Tier]:
             name="reviewer",
             may="Judge the answers of others.",
             usual=0.93,
+            auto_assign=True,
             enter=Enter(by_person=True),
             leave=never,
         ),
@@ -100,6 +104,11 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def of(self, tier: int) -> Tier:
         """Beyond the file's last tier: the last one."""
         return self.tiers[min(tier, len(self.tiers) - 1)]
+
+    @property
+    def auto_assigned(self) -> frozenset[int]:
+        """The tiers whose workers may switch auto-assignment on."""
+        return frozenset(tier for tier in range(MAX_TIER + 1) if self.of(tier).auto_assign)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,7 +84,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         # from the answer to the money
         "submission.received": lambda lease: verification.advance(s.work, lease, s.types, s.plans, s.rate),
         "task.decide": lambda lease: verification.decide_now(s.work, lease, s.types, s.plans, s.rate),
-        "gold.offer": local("gold.offer", lambda tx, lease: gold.offer(tx, lease, s.types)),
+        "gold.offer": local("gold.offer", lambda tx, lease: gold.offer(tx, lease, s.types, s.policy)),
         "review.due": local("reviews.due", lambda tx, lease: ruling.due(tx, lease, s.types, s.plans)),
         "payout.earned": lambda lease: convert(s.work, lease, s.plans, s.rate),
         "payout.reserved": lambda lease: payouts.pay(s.work, lease, wiring.means, limits),

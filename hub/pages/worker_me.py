@@ -41,6 +41,9 @@ NOTICES = {
 }
 
 
+_FIELDS = {"tier_too_low": "auto_assign"}
+
+
 class TypeLine(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence at one task type. `chance` is the figure that routing uses, `shown` the lower bound of this type;
     `months` (month, share right, weight), oldest first, is the trend."""
@@ -132,6 +135,8 @@ async def _me(
         tiers=services.trust.tiers,
         tier=services.trust.of(worker.tier),
         days=DAYS,
+        may_auto_assign=worker.tier in services.trust.auto_assigned,
+        auto_from=min((one for one in services.trust.auto_assigned if one > worker.tier), default=None),
         floor_sats=worker.price_floor_msat // MSAT_PER_SAT,
         notice=NOTICES.get(notice, ""),
         errors=errors or {},
@@ -151,7 +156,7 @@ async def show_me(
 async def save(
     request: AnyRequest, person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> Response[str] | Redirect:
-    """Hours, time zone, languages, price floor, capacity: all of the form, or nothing."""
+    """Hours, time zone, languages, price floor, capacity, auto-assignment: all of the form, or nothing."""
     form = await request.form()
 
     def one(name: str) -> str:
@@ -175,8 +180,11 @@ async def save(
             tags = one("languages").replace(",", " ").split()
             await skills.set_languages(tx, person.person_id, tags, actor=person.actor)
             await actions.change(tx, person.person_id, change, actor=person.actor)
+            await actions.set_auto_assign(
+                tx, person.person_id, one("auto_assign") == "yes", services.trust, actor=person.actor
+            )
     except (Invalid, Conflict) as error:
-        return await _me(person, services, "", error.field_errors or {"capacity": error.message})
+        return await _me(person, services, "", error.field_errors or {_FIELDS.get(error.code, "capacity"): error.message})
     return see_other("/worker/me?notice=saved")
 
 

@@ -169,6 +169,7 @@
 
   function replace(node, html) {
     const before = node.querySelectorAll("[data-offer]").length;
+    const held = node.querySelectorAll("[data-hand]").length;
     const focused = node.contains(document.activeElement) ? document.activeElement.id : "";
     const fresh = new DOMParser().parseFromString(html, "text/html");
     node.replaceChildren(...fresh.body.childNodes);
@@ -179,6 +180,8 @@
     const after = node.querySelectorAll("[data-offer]").length;
     const news = document.getElementById("news");
     if (news && after !== before) news.textContent = after === 1 ? "1 offer for you" : `${after} offers for you`;
+    const holds = node.querySelectorAll("[data-hand]").length;
+    if (news && holds > held) news.textContent = holds === 1 ? "1 question in your hands" : `${holds} questions in your hands`;
     tick();
   }
 

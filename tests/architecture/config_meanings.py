@@ -282,6 +282,7 @@ MEANINGS: dict[str, str] = {
     "Tier.name": "what the tier is called on the pages",
     "Tier.may": "what its workers may do, a sentence for their page; who really may what is `minimum_tier` of routing.yaml",
     "Tier.usual": "chance, 0 to 1, that an answer of this tier is right: what a worker's own evidence is shrunk to",
+    "Tier.auto_assign": "true: its workers may switch on that a question is in their hands at once, without accepting it",
     "Tier.enter": "what a worker must have shown to come in, all of it",
     "Tier.leave": "what makes a worker fall one tier, any of it",
     "Enter.lower": "least lower bound (5 %) of the chance of a right answer, over all task types",
