@@ -184,7 +184,9 @@ async def save(
                 tx, person.person_id, one("auto_assign") == "yes", services.trust, actor=person.actor
             )
     except (Invalid, Conflict) as error:
-        return await _me(person, services, "", error.field_errors or {_FIELDS.get(error.code, "capacity"): error.message})
+        return await _me(
+            person, services, "", error.field_errors or {_FIELDS.get(error.code, "capacity"): error.message}
+        )
     return see_other("/worker/me?notice=saved")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select, update
 
@@ -12,7 +14,7 @@ from core.outbox.tables import OutboxRow
 from core.routing.model import InForce
 from core.routing.tables import Assignment
 from core.tasks.states import TaskStatus
-from core.tasks.view import view
+from core.tasks.view import Expected, view
 from core.workers import actions as workers
 from core.workers.tables import Worker
 from core.workers.tiers import Trust
@@ -22,14 +24,14 @@ TRUST = Trust()
 POLICY = InForce(auto_tiers=TRUST.auto_assigned)
 
 
-async def _switched_on(work: UnitOfWork, **values: object) -> str:
+async def _switched_on(work: UnitOfWork, **values: Any) -> str:
     async with work.begin("test.worker") as tx:
         worker_id = await a_worker(tx, **{"tier": 2, **values})
         await workers.set_auto_assign(tx, worker_id, True, TRUST, actor=f"person:{worker_id}")
     return worker_id
 
 
-async def _posted(work: UnitOfWork, **values: object) -> str:
+async def _posted(work: UnitOfWork, **values: Any) -> str:
     async with work.begin("test.task") as tx:
         return await a_task(tx, await an_organisation(tx), **values)
 
@@ -41,14 +43,16 @@ async def test_a_task_is_in_hand_at_once_with_its_clock_and_its_capacity(work: U
     await hub.drain("task.posted")
     [turn] = await hub.assignments(task_id)
     assert (turn.worker_id, turn.state, turn.accepted_at) == (worker_id, "accepted", turn.offered_at)
+    assert turn.accepted_at is not None
     assert turn.p50_seconds is not None
     assert turn.p90_seconds is not None
     assert (await hub.worker(worker_id)).load == 1
     task = await hub.task(task_id)
     assert (task.status, task.version, turn.due_at) == (TaskStatus.ASSIGNED, 2, task.expires_at)
+    assert task.p90_at is not None
     assert task.p90_at == clock.from_ms(clock.to_ms(turn.accepted_at) + round(turn.p90_seconds * 1000))
     shown = view(task).estimated_completion
-    assert shown is not None
+    assert isinstance(shown, Expected)
     assert shown.p90 == clock.iso(task.p90_at)
     async with work.read() as session:
         topics = set(await session.scalars(select(OutboxRow.topic).where(OutboxRow.state == "pending")))
