@@ -9,6 +9,7 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.db import one_hop
+from core.db.driver import connect_postgres
 
 # The database's own clock in milliseconds UTC, as an SQL expression. Leases and due times are compared on it alone,
 # so that two machines with different clocks agree. julianday keeps 0.04 ms; SQLite 3.40 has no unixepoch('subsec').
@@ -33,6 +34,11 @@ _POSTGRES_SETTINGS = {
     "jit": "off",  # our statements are short; compiling them costs more than running them
 }
 
+# The first statement of a transaction that may take as long as it must: a migration, a check of years of postings.
+UNLIMITED = """
+    SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout')
+"""
+
 
 class Database:
     """One engine and what differs between the two databases. `writer` serialises the writers of this process on
@@ -56,7 +62,11 @@ class Database:
         else:
             self.engine = create_async_engine(
                 parsed.set(drivername="postgresql+asyncpg"),
-                connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5},
+                connect_args={
+                    "server_settings": _POSTGRES_SETTINGS,
+                    "timeout": 5,
+                    "async_creator_fn": connect_postgres,
+                },
                 pool_size=pool_size,
                 max_overflow=4,
                 pool_pre_ping=False,  # a dead connection is an Unavailable and a retry; a ping a request is a tax

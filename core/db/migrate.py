@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from core.db.engine import Database
+from core.db.engine import UNLIMITED, Database
 from core.db.revision import MIGRATIONS
 from core.db.unit_of_work import away
 
@@ -30,7 +30,7 @@ async def _upgrade(database: Database, revision: str) -> None:
     async with database.engine.begin() as connection:
         if database.dialect == "postgresql":
             await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            await connection.exec_driver_sql(UNLIMITED)
         await connection.run_sync(_run, revision)
 
 

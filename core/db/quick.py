@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs] - asyncpg ships none; nobody else imports it
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - asyncpg ships none; only this file and driver.py import it
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core import crash

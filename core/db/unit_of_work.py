@@ -207,11 +207,19 @@ def away() -> Generator[None]:
         raise
 
 
+# What asyncpg's dialect hands on as a bare DBAPIError and passes by itself: a lock not had in time, a deadlock, a
+# conflict of snapshots, a session that was ended (by an operator or by a limit). https://www.postgresql.org/docs/18/errcodes-appendix.html
+_POSTGRES_AWAY = frozenset(
+    {"55P03", "40P01", "40001", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300"}
+)
+
 # SQLite calls everything an OperationalError, a missing table too; these are the ones that pass by themselves.
 _SQLITE_AWAY = ("locked", "busy", "unable to open", "disk", "readonly", "full")
 
 
 def _is_away(error: DBAPIError) -> bool:
+    if getattr(error.orig, "sqlstate", None) in _POSTGRES_AWAY:
+        return True
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     text = str(error.orig).lower()

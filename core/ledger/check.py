@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.db.engine import UNLIMITED
 from core.ledger import chain
 from core.ledger.accounts import WITH_FLOOR
 from core.payouts.states import IN_CLEARING, OWED, PAID, PayoutState
@@ -190,7 +191,7 @@ async def snapshot(session: AsyncSession) -> None:
     """All that a fresh `session` reads from here on is of one moment, however long it takes."""
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        await session.execute(text("SET LOCAL statement_timeout = 0"))  # a ledger of years takes its time
+        await session.execute(text(UNLIMITED))  # a ledger of years takes its time
         await session.execute(text("SET LOCAL work_mem = '64MB'"))  # sums and joins over all of it
         # Whoever reads a long file of it may be slow, and must not hold old rows for ever.
         await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10min'"))

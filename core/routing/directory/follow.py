@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from core import clock
-from core.db.engine import NOW_MS
+from core.db.engine import NOW_MS, UNLIMITED
 from core.db.hot import for_dialect
 from core.db.quick import opened
 from core.db.unit_of_work import UnitOfWork, away
@@ -177,7 +177,7 @@ class Follower:
         async with self._work.read() as session:
             connection = await session.connection()
             if dialect == "postgresql":
-                await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                await connection.exec_driver_sql(UNLIMITED)
             place = Place(*(await connection.exec_driver_sql(_HERE[dialect])).one())
             rows = await connection.stream(text(ALL[dialect]), execution_options={"yield_per": CHUNK})
             async for chunk in rows.partitions(CHUNK):
