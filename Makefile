@@ -22,7 +22,7 @@ install: .venv/installed ## Install everything into .venv
 up: install ## Install, migrate, start everything with a seeded demo on http://127.0.0.1:8000
 	@$(BIN)/hub demo
 
-demo: install ## Run the demo until 20 tasks are paid and the books balance, then stop
+demo: install ## Run the demo until 20 tasks are paid, the books balance and the careless are caught, then stop
 	@$(BIN)/hub demo --check
 
 lint: install ## Format, lint, types, layers

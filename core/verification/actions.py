@@ -100,6 +100,15 @@ async def decide_now(
         await decide(tx, case, rate, closing=bool(lease.body.get("closing")))
 
 
+async def judge_recorded(tx: Transaction, submission_id: str, types: TaskTypes, plans: Plans) -> None:
+    """The stages of an answer that was recorded with the time it took (`history.py`): a simulated person's as well. One that
+    a stage refuses is refused; the task's decision is the caller's."""
+    case = await _case(tx, submission_id, types, plans)
+    outcome = await _judge(tx, case, timed=True)
+    if isinstance(outcome, Failed):
+        await refuse(tx, case.facing, case.one, outcome.reasons)
+
+
 async def _case(tx: Transaction, submission_id: str, types: TaskTypes, plans: Plans) -> Case:
     """Everything around the answer, under the task's lock; its run is begun when there is none yet, with the stages
     that are in force now. Raises NotFound."""
@@ -130,8 +139,9 @@ async def _case(tx: Transaction, submission_id: str, types: TaskTypes, plans: Pl
     return Case(facing=around, one=one)
 
 
-async def _judge(tx: Transaction, case: Case) -> Passed | Failed | None:
-    """Run every stage that has no verdict yet, until one says no. None when the verdict no longer matters."""
+async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> Passed | Failed | None:
+    """Run every stage that has no verdict yet, until one says no. None when the verdict no longer matters. `timed`: the
+    times are those of a person even in the test environment."""
     if not case.open:
         return None
     task, run, verdicts = case.facing.task, case.one.run, list(case.one.verdicts)
@@ -141,7 +151,7 @@ async def _judge(tx: Transaction, case: Case) -> Passed | Failed | None:
         output_schema=task.output_schema,
         task_type=case.facing.kind,
         task=task_facts(task),
-        behaviour=await _behaviour(tx, case),
+        behaviour=await _behaviour(tx, case, timed=timed),
     )
     while isinstance(step := after(run.stages, verdicts), NextStage):
         verdict = stage(step.name).judge(evidence)
@@ -154,12 +164,12 @@ async def _judge(tx: Transaction, case: Case) -> Passed | Failed | None:
     return step
 
 
-async def _behaviour(tx: Transaction, case: Case) -> Behaviour | None:
+async def _behaviour(tx: Transaction, case: Case, *, timed: bool) -> Behaviour | None:
     """How the answer came about; None when the stage does not ask, or has asked before."""
     one = case.one
     if ANOMALY not in one.run.stages or any(verdict.stage == ANOMALY for verdict in one.verdicts):
         return None
-    return await anomalies.behaviour(tx, case.facing.task, one.submission, one.assignment)
+    return await anomalies.behaviour(tx, case.facing.task, one.submission, one.assignment, timed=timed)
 
 
 def task_facts(task: Task) -> dict[str, object]:

@@ -120,7 +120,8 @@ def _environment(folder: Path, url: str, port: int) -> dict[str, str]:
 
 
 async def _check(wanted: int, timeout: float) -> int:
-    """Wait for `wanted` paid tasks and delivered notes, then audit the books. 0 when all of it is so."""
+    """Wait for `wanted` paid tasks and delivered notes, then audit the books, and who was caught. 0 when all of it is
+    so."""
     from hub.cli.common import hub
 
     async with hub() as wiring:
@@ -128,7 +129,8 @@ async def _check(wanted: int, timeout: float) -> int:
 
 
 async def _watch(wiring: Wiring, wanted: int, timeout: float) -> int:
-    from hub.demo.audit import audit, progress
+    from hub.demo.audit import audit, caught, progress
+    from hub.demo.seed import read
 
     end = clock.monotonic() + timeout
     while clock.monotonic() < end:
@@ -140,11 +142,16 @@ async def _watch(wiring: Wiring, wanted: int, timeout: float) -> int:
             continue
         if state.paid >= wanted and state.notes > 0 and state.callbacks > 0:
             problems = await audit(wiring)
+            demo = read(wiring.settings.folder)
+            told, missing = await caught(wiring, demo.worker_ids if demo else {})
+            for line in told:
+                click.echo(f"  caught {line}", err=True)
+            problems += missing if demo else ["the demo's people are not known"]
             for problem in problems:
                 click.echo(f"  WRONG: {problem}", err=True)
             click.echo(
                 f"  {state.paid} tasks paid, {state.notes} notes, {state.callbacks} callbacks; "
-                f"{'the books balance' if not problems else 'the books do NOT balance'}",
+                f"{'the books balance, the careless are caught' if not problems else 'NOT all of it is right'}",
                 err=True,
             )
             return 1 if problems else 0

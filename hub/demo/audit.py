@@ -19,6 +19,7 @@ from core.payouts.states import PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
 from core.replies.states import ReplyState
 from core.replies.tables import Reply
+from core.verification.anomaly import marks
 from hub.wiring import Wiring
 
 
@@ -65,6 +66,30 @@ async def audit(wiring: Wiring) -> list[str]:
     for reply in replies:
         problems.extend(await _note_problems(wiring, reply))
     return problems
+
+
+# Who has to be caught, for one of these at least; the honest ones must not be.
+CAUGHT = {
+    "sloppy": {"fast", "repeats", "unskilled", "constant"},
+    "copycat-a": {"pair"},
+    "copycat-b": {"pair"},
+}
+
+
+async def caught(wiring: Wiring, worker_ids: dict[str, str]) -> tuple[list[str], list[str]]:
+    """(who was caught and how, what is missing): the marks that the detectors opened, by the demo's names."""
+    told: list[str] = []
+    problems: list[str] = []
+    async with wiring.services.work.read() as session:
+        for name, worker_id in sorted(worker_ids.items()):
+            opened = {one.kind: one for one in await marks.of_worker(session, worker_id) if not one.closed_at}
+            found = sorted(CAUGHT.get(name, set()) & opened.keys())
+            if name in CAUGHT and not found:
+                problems.append(f"{name} was not caught")
+            if name not in CAUGHT and opened.keys() - {"shared"}:
+                problems.append(f"{name} is honest and marked: {', '.join(sorted(opened))}")
+            told += [f"{name}: {opened[kind].words} (p = {opened[kind].p_value:.0e})" for kind in found]
+    return told, problems
 
 
 class _Paid(msgspec.Struct, frozen=True):

@@ -1,5 +1,5 @@
 """The five simulated workers: clients of the worker API like any other, each with a temper. They serve every task of
-the test environment, so that `ek_test_` keys never reach a person."""
+the test environment, so that `ek_test_` keys never reach a person. `COLLEAGUES` answered before (`past.py`) and are away."""
 
 from __future__ import annotations
 
@@ -17,23 +17,46 @@ log = logging.getLogger(__name__)
 
 
 class Temper(msgspec.Struct, frozen=True, kw_only=True):
-    """How one simulated person works. Seconds per answer; `care` is the chance of a consistent answer; `decline` of
-    saying no; two with the same `seed_shared` give the same answers: the colluding pair."""
+    """How one simulated person works. `seconds` an answer; `skill` is how often somebody who reads the question is right,
+    None for who does not read it; `care` the chance that a guess is at least consistent; `decline` of saying no; two with
+    the same `seed_shared` give the same answers: the colluding pair."""
 
     name: str
     seconds: tuple[float, float]
-    care: float
+    skill: float | None = None
+    care: float = 1.0
     decline: float = 0.0
     seed_shared: int | None = None
 
 
 TEMPERS = (
-    Temper(name="careful", seconds=(2.0, 4.0), care=1.0),
-    Temper(name="fast", seconds=(0.3, 0.8), care=0.95),
-    Temper(name="sloppy", seconds=(0.5, 1.5), care=0.5, decline=0.1),
-    Temper(name="copycat-a", seconds=(1.0, 2.0), care=1.0, seed_shared=7),
-    Temper(name="copycat-b", seconds=(1.0, 2.0), care=1.0, seed_shared=7),
+    Temper(name="careful", seconds=(2.0, 4.0), skill=0.97),
+    Temper(name="fast", seconds=(1.2, 1.8), skill=0.92),
+    Temper(name="sloppy", seconds=(0.1, 0.2), care=0.8, decline=0.1),
+    Temper(name="copycat-a", seconds=(1.5, 2.5), seed_shared=7),
+    Temper(name="copycat-b", seconds=(1.5, 2.5), seed_shared=7),
 )
+COLLEAGUES = (
+    Temper(name="mira", seconds=(1.8, 3.5), skill=0.9),
+    Temper(name="jonas", seconds=(2.0, 4.5), skill=0.88),
+)
+
+
+def output_of(temper: Temper, task: dict[str, Any], dice: random.Random) -> Any:
+    """What this person answers to a task as the worker API shows it (`id`, `taskType`, `payload`, `schema`)."""
+    if temper.seed_shared is not None:
+        dice = random.Random(f"{temper.seed_shared}:{task['id']}")
+    payload = task["payload"]
+    if task["taskType"] == "incident_triage":
+        if temper.skill is None:
+            found = answers.triage(dice, care=temper.care)
+            return found if temper.seed_shared is None else {**found, "summary": answers.own_words(dice)}
+        return answers.read_triage(str(payload.get("title", "")), dice, skill=temper.skill)
+    found = answers.answer(task["schema"], dice)
+    if task["taskType"] == "refund_eligibility" and temper.skill is not None and "eligible" in found:
+        right = payload.get("reason") in answers.REFUNDED
+        found["eligible"] = right if dice.random() < temper.skill else not right
+    return found
 
 
 class SimulatedPerson:
@@ -76,16 +99,13 @@ class SimulatedPerson:
             task = await response.json()
         await asyncio.sleep(self._dice.uniform(*self._temper.seconds) / self._speed)
         for _ in range(3):
-            if await self._post(http, f"/assignments/{assignment}/answer", {"output": self._output(task)}):
+            if await self._post(
+                http,
+                f"/assignments/{assignment}/answer",
+                {"output": output_of(self._temper, task, self._dice)},
+            ):
                 return
         await self._post(http, f"/assignments/{assignment}/release")
-
-    def _output(self, task: dict[str, Any]) -> Any:
-        shared = self._temper.seed_shared
-        dice = self._dice if shared is None else random.Random(f"{shared}:{task['id']}")
-        if task["taskType"] == "incident_triage":
-            return answers.triage(dice, care=self._temper.care)
-        return answers.answer(task["schema"], dice)
 
     async def _get(self, http: aiohttp.ClientSession, path: str) -> list[dict[str, Any]]:
         async with http.get(self._base + path) as response:

@@ -1,5 +1,5 @@
-"""Fills an empty hub with the demo's people: an organisation with a test key and test funds, five simulated workers,
-a worker's place for the reader, and an operator. Safe to run again; what it made is remembered in `demo.json`."""
+"""Fills an empty hub with the demo's people: an organisation with a test key and test funds, five simulated workers, what
+they and two colleagues answered before, a worker's place for the reader, and an operator. Safe to run again; what it made is remembered in `demo.json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from core.db.unit_of_work import Transaction
 from core.tasks.model import Environment
 from core.workers import actions as workers
 from core.workers.model import NewWorker
-from hub.demo.people import TEMPERS
+from hub.demo.past import relive
+from hub.demo.people import COLLEAGUES, TEMPERS
 from hub.demo.prepared import Demo, Links, write_private
 from hub.services import Services
 
@@ -24,13 +25,14 @@ OPERATOR = "operator@demo.example"
 DOMAIN = "sandbox.test"
 _ACTOR = "hub"
 
-# name -> (tier, reliability, price floor in msat, capacity); what routing knows of the five.
+# name -> (tier, reliability, price floor in msat, capacity); what routing knows of them before it has seen any answer.
 _KNOWN = {
     "careful": (3, 0.97, 50_000, 2),
     "fast": (3, 0.9, 20_000, 2),
     "sloppy": (2, 0.75, 10_000, 2),
     "copycat-a": (2, 0.8, 10_000, 1),
     "copycat-b": (2, 0.8, 10_000, 1),
+    **dict.fromkeys((one.name for one in COLLEAGUES), (2, 0.8, 10_000, 1)),
 }
 
 
@@ -50,6 +52,7 @@ async def seed(services: Services, folder: Path) -> Demo:
         minted = await keys.mint(tx, organisation.id, Environment.TEST, name="demo", actor=_ACTOR)
         skills = frozenset(skill for kind in services.types for skill in kind.skills)
         ids = {temper.name: await _worker(tx, temper.name, skills) for temper in TEMPERS}
+        away = {one.name: await _worker(tx, one.name, skills, available=False) for one in COLLEAGUES}
         you = await people.create(tx, role=Role.WORKER, name="You", email=YOU, actor=_ACTOR)
         await workers.create(
             tx,
@@ -74,6 +77,7 @@ async def seed(services: Services, folder: Path) -> Demo:
             you=you.id,
             operator=operator.id,
         )
+    await relive(services, demo.organisation_id, ids | away)
     write_private(folder / "demo.json", demo)
     return demo
 
@@ -89,7 +93,7 @@ async def links(services: Services, demo: Demo) -> Links:
     return Links(worker=worker.reveal(), operator=operator.reveal(), sessions=opened)
 
 
-async def _worker(tx: Transaction, name: str, skills: frozenset[str]) -> str:
+async def _worker(tx: Transaction, name: str, skills: frozenset[str], *, available: bool = True) -> str:
     tier, reliability, floor, capacity = _KNOWN[name]
     person = await people.create(
         tx, role=Role.WORKER, name=f"{name} (simulated)", email=f"{name}@demo.example", actor=_ACTOR
@@ -104,7 +108,7 @@ async def _worker(tx: Transaction, name: str, skills: frozenset[str]) -> str:
             reliability=reliability,
             price_floor_msat=floor,
             capacity=capacity,
-            available=True,
+            available=available,
             payout_address=f"{name}@{DOMAIN}",
         ),
         actor=_ACTOR,

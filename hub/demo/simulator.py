@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from hub.demo import answers
 from hub.demo.catcher import Catcher
 from hub.demo.fake_pagerduty import PagerDuty, Subscription, app, deliver_for_ever
 from hub.demo.people import TEMPERS, SimulatedPerson
@@ -24,13 +25,7 @@ log = logging.getLogger(__name__)
 BOT_ID = "PHUBBOT"
 MOST_INCIDENTS = 1_000  # a demo that is forgotten over a weekend does not fill the disk
 
-_TROUBLES = (
-    "Checkout API: error rate above 5 %",
-    "Payments: queue depth rising",
-    "Login: p99 latency above 2 s",
-    "Search: one of three replicas down",
-    "Billing: nightly job did not finish",
-)
+_TROUBLES = tuple(answers.INCIDENTS)
 _REASONS = ("Item arrived damaged", "Wrong size", "Never arrived", "Changed my mind after 40 days")
 
 

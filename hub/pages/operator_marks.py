@@ -1,5 +1,5 @@
-"""How a careless worker or a colluding pair was caught: every mark with its evidence in words, open until an operator has
-looked and said so."""
+"""How a careless worker or a colluding pair was caught: every mark with its evidence in words and figures, one worker's with
+the answers behind it, open until an operator has looked and said so."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.access.tables import Person
 from core.verification.anomaly import marks
+from core.verification.anomaly.behind import Behind, answers_behind
+from core.verification.anomaly.tables import WorkerMark
 from hub import auth
 from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
@@ -34,6 +36,26 @@ MEANS = {
 }
 
 
+# The test behind each kind, and what its figure says.
+STATISTICS = {
+    "fast": "binomial test of the last ten and fifty answers, each by robust z of log seconds",
+    "repeats": "binomial test of the last ten and fifty answers, each by simhash of the text",
+    "copies": "binomial test of the last ten and fifty answers, each by simhash of the text",
+    "constant": "Poisson-binomial test of the choices against those of others at the same questions",
+    "unskilled": "Beta posterior of right and wrong against the least skill",
+    "turned": "CUSUM over gold, consensus and reviews",
+    "pair": "agreement against Fleiss' agreement of each question, Benjamini-Hochberg at 1 %",
+    "shared": "an equality, no test",
+}
+FIGURES = {"with", "what", "alarmed_at"}  # of the evidence, told in words
+
+
+def _words(mark: WorkerMark, names: dict[str, str]) -> str:
+    """With the other one's name in place of their id."""
+    other = str(mark.evidence.get("with", ""))
+    return mark.words.replace(other, names.get(other, other)) if other else mark.words
+
+
 async def _show(
     person: SignedIn, services: Services, worker_id: str | None, *, missing: str = ""
 ) -> Response[str]:
@@ -47,6 +69,9 @@ async def _show(
         wanted = {one.worker_id for one in found} | {str(one.evidence.get("with", "")) for one in found}
         rows = await session.execute(select(Person.id, Person.name).where(Person.id.in_(wanted)))
         names: dict[str, str] = {row[0]: row[1] for row in rows.all()}
+        behind: dict[str, list[Behind]] = {}
+        if worker_id is not None:
+            behind = {one.id: await answers_behind(session, one) for one in found if one.closed_at is None}
     return page(
         "operator_marks.html",
         person,
@@ -58,6 +83,13 @@ async def _show(
         marks=found,
         names=names,
         means=MEANS,
+        statistics=STATISTICS,
+        figures={
+            one.id: " · ".join(f"{key} {value}" for key, value in one.evidence.items() if key not in FIGURES)
+            for one in found
+        },
+        said={one.id: _words(one, names) for one in found},
+        behind=behind,
         worker_id=worker_id,
         missing=missing,
         may_operate=may(person.role, Scope.OPERATE),

@@ -42,8 +42,11 @@ _KEEP = """
     WHERE task_type = $3 AND environment = $4 AND owner = $5"""
 
 
-async def behaviour(tx: Transaction, task: Task, submission: Submission, assignment: Assignment) -> Behaviour:
-    """What is known around one answer. The worker's memory stays locked until the commit."""
+async def behaviour(
+    tx: Transaction, task: Task, submission: Submission, assignment: Assignment, *, timed: bool = False
+) -> Behaviour:
+    """What is known around one answer. The worker's memory stays locked until the commit. `timed`: the seconds are a
+    person's, in the test environment too."""
     key = (task.task_type, task.environment)
     others = await tx.session.execute(
         select(Submission.worker_id, Submission.output)
@@ -64,6 +67,7 @@ async def behaviour(tx: Transaction, task: Task, submission: Submission, assignm
         pool=detect.merged(await _shards(tx, key)),
         others=[Given(worker=worker, answer=answer) for worker, answer in others.all()],
         live=task.environment == Environment.LIVE,
+        timed=timed or task.environment == Environment.LIVE,
         marked=await doubtful(tx.session, submission.worker_id),
     )
 

@@ -52,7 +52,7 @@ def _speed(payload: dict[str, Any], seen: Behaviour) -> Iterator[Found]:
     """Both must say so: the pace of this type of task, and what reading and typing take. The worker's own pace counts
     where it is known and slower than the others'."""
     seconds = seen.given.seconds
-    if seconds is None or not seen.live or len(seen.pool.log_seconds) < ENOUGH_TIMES:
+    if seconds is None or not seen.timed or len(seen.pool.log_seconds) < ENOUGH_TIMES:
         return
     times = seen.pool.log_seconds
     centre, spread = robust(times, least=LEAST_SPREAD)
@@ -157,7 +157,7 @@ def pooled(pool: Pool, seen: Behaviour) -> Pool:
     """The pool (one shard of it) with this answer in it. Choices forget by half when they reach 500."""
     seconds, chosen = seen.given.seconds, choice(seen.given.answer)
     times = list(pool.log_seconds)
-    if seconds is not None and seen.live:
+    if seconds is not None and seen.timed:
         times = _kept(times, math.log(max(seconds, 0.001)))
     counts = dict(pool.choices)
     if chosen is not None:

@@ -70,13 +70,14 @@ class Pool(msgspec.Struct, kw_only=True):
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """What the stage looks at: this answer, what is remembered, and the other answers to the task. `live` is False for
-    simulated people, whose times say nothing. `marked` are the kinds of the worker's open marks."""
+    simulated people, of whom nobody could look; `timed` when the seconds say nothing, as theirs. `marked` are the kinds of the worker's open marks."""
 
     given: Given
     memory: Memory
     pool: Pool
     others: list[Given] = []
     live: bool = True
+    timed: bool = True
     marked: list[str] = []
 
 

@@ -27,6 +27,7 @@ from core.verification.anomaly.model import Memory, Pool
 from core.verification.anomaly.pairs import LEAST_ANSWERS, LEAST_COMMON, Pair, Sums
 from core.verification.anomaly.suspicion import MarkKind, Suspicion
 from core.verification.anomaly.tables import AnomalyMemory, AnomalyProgress, AnswerSignal, WorkerPair
+from core.verification.anomaly.text import choice
 from core.workers.records import of_type
 from core.workers.tables import Worker, WorkerRecord
 
@@ -64,6 +65,17 @@ async def run(work: UnitOfWork, lease: Lease) -> None:
         await schedule(tx, slots=1)
 
 
+async def at_once(work: UnitOfWork) -> None:
+    """One review outside of its ten minutes, while nobody else writes: of what was just taken in (`history.py`)."""
+    async with work.begin("anomaly.pairs") as tx:
+        while await read_tasks(tx, settled_ms=0) == TASKS:
+            pass
+    async with work.begin("anomaly.workers") as tx:
+        for environment in Environment:
+            await look_at_workers(tx, str(environment))
+        await name_clusters(tx)
+
+
 async def schedule(tx: Transaction, *, slots: int) -> None:
     """The slot that is so many ten minutes from now; a second call for it changes nothing."""
     now = await tx.now_ms()
@@ -71,7 +83,7 @@ async def schedule(tx: Transaction, *, slots: int) -> None:
     tx.emit("anomaly.review", "hub", delay=max(0, slot * EVERY_MS - now) / 1000, key=f"anomaly:{slot}")
 
 
-async def read_tasks(tx: Transaction) -> int:
+async def read_tasks(tx: Transaction, *, settled_ms: int = SETTLED_MS) -> int:
     """Add what the next ended tasks say of each pair; how many tasks were read. Repeated after a crash it goes on where
     the last commit was, so that nothing is added twice."""
     place = await tx.session.get(AnomalyProgress, _NAME)
@@ -79,7 +91,7 @@ async def read_tasks(tx: Transaction) -> int:
         place = AnomalyProgress(name=_NAME, at=0, subject="")
         tx.session.add(place)
     after = clock.from_ms(place.at)
-    until = clock.from_ms(await tx.now_ms() - SETTLED_MS)
+    until = clock.from_ms(await tx.now_ms() - settled_ms)
     found = await tx.session.execute(
         select(Task.id, Task.ended_at, Task.task_type, Task.environment)
         .where(
@@ -103,6 +115,7 @@ async def read_tasks(tx: Transaction) -> int:
 
 
 async def _answers(session: AsyncSession, task_ids: list[str]) -> dict[str, dict[str, str]]:
+    """By task and worker. What was chosen counts where something was: no two people write the same sentence."""
     rows = await session.execute(
         select(Submission.task_id, Submission.worker_id, Submission.output).where(
             Submission.task_id.in_(task_ids)
@@ -110,7 +123,7 @@ async def _answers(session: AsyncSession, task_ids: list[str]) -> dict[str, dict
     )
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for task_id, worker_id, output in rows.all():
-        found[task_id][worker_id] = digest(output)[:16]
+        found[task_id][worker_id] = choice(output) or digest(output)[:16]
     return found
 
 
@@ -203,7 +216,13 @@ async def _of_pairs(session: AsyncSession, environment: str) -> list[tuple[str, 
                 f"the same answer as {other} in {one.agreed} of {one.common} questions; "
                 f"the questions and both workers' ability explain {one.expected:.0f}"
             )
-            evidence = {"with": other, "common": one.common, "agreed": one.agreed, "z": round(one.z, 2)}
+            evidence = {
+                "with": other,
+                "common": one.common,
+                "agreed": one.agreed,
+                "explained": round(one.expected, 1),
+                "z": round(one.z, 2),
+            }
             found.append((worker, Suspicion(kind=MarkKind.PAIR, p=one.p, words=words, evidence=evidence)))
     return found
 

@@ -50,7 +50,7 @@ def test_too_fast_needs_both_the_pace_and_the_floor() -> None:
     assert signals(seen(seconds=11.4), PAYLOAD) == [Signal.TOO_FAST]
     assert signals(seen(seconds=12.0), PAYLOAD) == []
     assert signals(seen(seconds=3.0, pool=Pool(log_seconds=[4.0] * 19))) == []  # the pace is not known yet
-    assert signals(seen(seconds=3.0, live=False)) == []
+    assert signals(seen(seconds=3.0, timed=False)) == []
     assert signals(seen(seconds=None)) == []
 
 
