@@ -56,7 +56,7 @@ def start(tmp_path: Path, log: Path) -> Iterator[Start]:
 )
 async def test_ready_and_stopped_by_one_signal(start: Start, log: Path, tmp_path: Path, words, said):
     hub = start(*words)
-    await wait_until(lambda: said in log.read_text() or hub.poll() is not None, timeout=45)
+    await wait_until(lambda: said in log.read_text() or hub.poll() is not None, timeout=90)
     assert said in log.read_text()
     children = psutil.Process(hub.pid).children(recursive=True)
     assert len(children) == 5 + (words == ("demo",))  # valkey, web and its server, two workers, the simulator
