@@ -43,13 +43,16 @@ async def pay(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits
         return
     apart = clocks_apart(here_ms=clock.now_ms(), database_ms=lease.begun_ms)
     if apart is not None:
-        raise Misconfigured("clock_off", f"{apart} Payouts wait meanwhile")
+        raise Misconfigured("clock_off", f"{CLOCK_WORDS} [{apart}]")
     if state is PayoutState.RESERVED and await prepare(work, lease, means, limits):
         state = PayoutState.READY
     if state is PayoutState.READY and await send(work, lease, means, limits):
         return
     async with work.finishing(lease, "payouts.record"):
         return
+
+
+CLOCK_WORDS = "Payouts wait until a clock of ours is set right; nothing is lost meanwhile"
 
 
 async def check(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits) -> None:
