@@ -95,9 +95,8 @@ async def begin(
     if found.left == 0:
         raise Conflict("no_tries_left", "There is no try left; an operator may grant the skill")
     if not found.allowed(clock.from_ms(now)):
-        raise Conflict(
-            "cool_down", "The next try is not open yet", at=clock.iso(found.from_ or clock.from_ms(now))
-        )
+        at = clock.iso(found.from_ or clock.from_ms(now))
+        raise Conflict("cool_down", f"The next try is open from {at} on", at=at)
     row = QuizAttempt(
         id=ids.new("quz"),
         worker_id=worker_id,

@@ -1,4 +1,4 @@
-"""`/worker/api`: what a worker's own client can do, the same as the pages. A session token (from a one-time link) in
+"""`/worker/api`: what a worker's own client can do, the same as the pages (`WORKER.md` lists it). A session token (from a one-time link) in
 `Authorization: Bearer`; a cookie is not taken, so no other site can act in a worker's name."""
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from core.routing import actions as routing
 from core.routing import refusing
 from core.workers import actions as workers
 from core.workers import availability
+from hub.api import worker_account, worker_pull
 from hub.api.decoding import Fields, Query, read_object, whole
 from hub.api.worker_views import (
     MeView,
@@ -143,7 +144,7 @@ async def set_availability(
 async def set_payout_address(
     request: AnyRequest, person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> MeView:
-    """`{"payoutAddress": "name@wallet.example"}`; null takes it away."""
+    """`{"payoutAddress": "name@wallet.example"}`; null takes it away. A changed one is paid after the hold."""
     body = Fields(await read_object(request))
     if "payoutAddress" not in body.raw:
         raise Malformed(
@@ -152,7 +153,13 @@ async def set_payout_address(
     address = body.take(_text, "payoutAddress")
     body.check()
     async with services.work.begin("workers.payout_address") as tx:
-        await set_address(tx, person.person_id, address, actor=person.actor)
+        await set_address(
+            tx,
+            person.person_id,
+            address,
+            actor=person.actor,
+            hold_hours=services.settings.payout_hold_hours,
+        )
     return await _me(services, person)
 
 
@@ -183,15 +190,6 @@ async def decline(
     async with services.work.begin("routing.decline") as tx:
         most = services.trust.declines_to_pause
         found, _ = await refusing.decline(tx, assignment_id, person.person_id, most)
-    return TurnState(id=found.id, state=found.state)
-
-
-@post("/assignments/{assignment_id:str}/release", name="worker_api.release", status_code=200)
-async def release(
-    assignment_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
-) -> TurnState:
-    async with services.work.begin("routing.release") as tx:
-        found = await routing.release(tx, assignment_id, person.person_id)
     return TurnState(id=found.id, state=found.state)
 
 
@@ -250,9 +248,10 @@ _SIGNED_IN = Router(
         show_task,
         accept,
         decline,
-        release,
         save_draft,
         answer,
+        *worker_pull.HANDLERS,
+        *worker_account.HANDLERS,
     ],
 )
 ROUTER = Router(path="/worker/api", guards=[no_nul], route_handlers=[sign_in, _SIGNED_IN])

@@ -10,7 +10,7 @@ from core import clock
 from core.money import MSAT_PER_SAT
 from core.payouts.queries import PayoutLine, PayoutTotals
 from core.workers.model import Profile
-from hub.pages.desk import Card, Sheet
+from hub.pages.desk import Card, Pay, Sheet
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -157,11 +157,14 @@ def _payout(line: PayoutLine) -> PayoutView:
 
 
 def pay_view(card: Card) -> PayView:
-    usd = card.pay.usd
+    return pay_view_of(card.pay)
+
+
+def pay_view_of(pay: Pay) -> PayView:
     return PayView(
-        sats=whole_sats(card.pay.msat),
-        usd=None if usd is None else format(usd, "f"),
-        promised=card.pay.promised,
+        sats=whole_sats(pay.msat),
+        usd=None if pay.usd is None else format(pay.usd, "f"),
+        promised=pay.promised,
     )
 
 

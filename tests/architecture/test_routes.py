@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from litestar.routes import HTTPRoute
 from hub import auth
 from hub.app import create_app
 from hub.pages.guards import no_nul
+from tests.architecture.source import ROOT
 
 # Guards that look at the request, not at who sends it.
 NOBODY_IN_PARTICULAR = {no_nul, auth.anyone}
@@ -53,6 +55,13 @@ def test_a_route_knows_its_caller_or_says_why_not(route: str) -> None:
     else:
         assert isinstance(reason, str)
         assert len(reason) >= len("the way in"), f"{route}: say in words why it is public"
+
+
+def test_the_workers_api_is_written_down_route_by_route() -> None:
+    text = (ROOT / "hub/api/WORKER.md").read_text()
+    told = set(re.findall(r"^\| `([A-Z]+ /worker/api/[^`]+)` \|", text, re.MULTILINE))
+    there = {re.sub(r":str}", "}", route) for route in HANDLERS if " /worker/api/" in route}
+    assert told == there
 
 
 def test_the_public_contract_is_there() -> None:
