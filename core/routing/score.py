@@ -34,6 +34,7 @@ _OFFERS_WEIGHT = 8.0  # offers as which the prior of `takes` counts
 _Z90 = 1.2815515655446004
 _ROOT_2 = math.sqrt(2)
 _SAMPLE = 8
+_MOST_LN = 21.0  # ln of forty years in seconds
 
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,8 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """`total` is the sum of the parts (`price` is subtracted already); `quality`, `in_time` and `takes` are the chances
-    that they are made of, 0 to 1."""
+    that they are made of, 0 to 1. Half of such answers come within `p50_seconds` of accepting, nine in ten within
+    `p90_seconds`; None in what was kept before that was."""
 
     worker_id: str
     quality_in_time: float
@@ -57,6 +59,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     quality: float
     in_time: float
     takes: float
+    p50_seconds: float | None = None
+    p90_seconds: float | None = None
 
     @property
     def total(self) -> float:
@@ -104,7 +108,8 @@ def ranked(
     terms = _terms(question, seconds_left, weights, second)
     scored = [_parts(terms, worker) for worker in people]
     scored.sort(key=lambda parts: -parts[0])  # stable: equals stay in the order of their ids
-    return [_score(parts) for parts in scored[:most]]
+    by_id = {worker.worker_id: worker for worker in people}
+    return [_score(parts, speed_of(by_id[parts[1]], weights)) for parts in scored[:most]]
 
 
 def second_try(
@@ -125,7 +130,7 @@ def score(
     question: Question, worker: Candidate, seconds_left: float, weights: Weights, second: float = 0.0
 ) -> Score:
     """See the top of this file; `second` is `second_try` of all who are compared."""
-    return _score(_parts(_terms(question, seconds_left, weights, second), worker))
+    return _score(_parts(_terms(question, seconds_left, weights, second), worker), speed_of(worker, weights))
 
 
 class _Terms(NamedTuple):
@@ -181,7 +186,7 @@ def _parts(terms: _Terms, worker: Candidate) -> _Parts:
     )
 
 
-def _score(parts: _Parts) -> Score:
+def _score(parts: _Parts, speed: Speed) -> Score:
     _, worker_id, quality_in_time, price, again, idle, exploration, quality, chance, takes = parts
     return Score(
         worker_id=worker_id,
@@ -193,6 +198,8 @@ def _score(parts: _Parts) -> Score:
         quality=quality,
         in_time=chance,
         takes=takes,
+        p50_seconds=round(math.exp(min(speed.mu, _MOST_LN)), 1),
+        p90_seconds=round(math.exp(min(speed.mu + _Z90 * speed.sigma, _MOST_LN)), 1),
     )
 
 

@@ -128,10 +128,16 @@ def _reason(one: Reason) -> str:
     return f"  {one.count:>8} {one.sentence} ({one.code}){without}"
 
 
+def _expected(score: Score) -> str:
+    if score.p50_seconds is None or score.p90_seconds is None:
+        return ""
+    return f", half within {score.p50_seconds:g} s, nine in ten within {score.p90_seconds:g} s"
+
+
 def _candidate(score: Score, chosen: bool) -> str:
     parts = " ".join(f"{getattr(score, name):>15.4f}" for name in PARTS)
     mark = "*" if chosen else " "
     return (
         f" {mark}{score.worker_id:<40} {score.total:>8.4f} {parts}   right {score.quality:.2f}, in time "
-        f"{score.in_time:.2f}, takes it {score.takes:.2f}"
+        f"{score.in_time:.2f}, takes it {score.takes:.2f}{_expected(score)}"
     )

@@ -11,12 +11,14 @@ from typing import Any
 
 import httpx
 import jsonschema
+import msgspec
 import yaml
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from connectors.rails.bolt11 import decode
 from core.db.migrate import downgrade, upgrade
+from core.tasks.view import TaskView
 from hub import api
 from hub.api import schema
 from hub.services import Services
@@ -136,6 +138,10 @@ def test_the_contract_is_served_with_nothing_taken_away() -> None:
         assert set(described.get("properties", {})) <= set(ours.get("properties", {}))
         assert set(ours.get("required", [])) <= set(described.get("required", [])) or name not in published
     jsonschema.Draft202012Validator.check_schema(served["components"]["schemas"]["Task"])
+    sent = {one.encode_name for one in msgspec.structs.fields(TaskView)}
+    assert (
+        set(served["components"]["schemas"]["Task"]["properties"]) == sent
+    )  # a key written twice hides the first
 
 
 async def test_the_documentation_page_loads_nothing_from_elsewhere(stranger: httpx.AsyncClient) -> None:
