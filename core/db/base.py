@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, MetaData, Text
+from sqlalchemy import BigInteger, Dialect, MetaData, Text, inspect
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm.base import instance_dict
 from sqlalchemy.types import TypeDecorator
 
 from core import clock
@@ -66,6 +67,17 @@ class DecimalText(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
         return None if value is None else Decimal(value)
+
+
+_Row = TypeVar("_Row", bound=Base)
+
+
+def unwatched(of: type[_Row], values: dict[str, Any]) -> _Row:
+    """A row object that no session knows and whose attributes are `values`, all of its columns: a quarter of what the
+    constructor costs, which tells the ORM of each of them. For the hot paths."""
+    row: _Row = inspect(of).class_manager.new_instance()
+    instance_dict(row).update(values)
+    return row
 
 
 def to_json(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Notes every change of a worker that routing looks at, as DDL for both databases: what the routers' directories follow
-(`core/routing/directory/follow.py`). Used by the migration of routing. A trigger, because no writer can forget it.
+(`core/routing/directory/follow.py`). Used by the migrations of routing. A trigger, because no writer can forget it.
 
-`hot` is a change of the load alone, which a follower reads without the rest. On PostgreSQL `xid` is the transaction's
+`hot` is a change of the load or of what was judged, which a follower reads without the rest. On PostgreSQL `xid` is the transaction's
 number, by which a follower knows that nothing before its last look can still come (sequences do not promise that)."""
 
 from __future__ import annotations
@@ -88,6 +88,27 @@ CREATE = {
             "organisation_workers_changed", "INSERT OR UPDATE OR DELETE", "organisation_workers", "worker_id"
         ),
     ),
+}
+
+# What was judged of a worker at a task type: a later table, in a migration of its own.
+CREATE_RECORDS = {
+    "sqlite": (
+        _sqlite("worker_records_made", "INSERT", "worker_records", "NEW.worker_id", hot=True),
+        _sqlite("worker_records_changed", "UPDATE OF good, bad", "worker_records", "NEW.worker_id", hot=True),
+    ),
+    "postgresql": (
+        _postgresql(
+            "worker_records_changed",
+            "INSERT OR UPDATE OF good, bad",
+            "worker_records",
+            "worker_id",
+            hot=True,
+        ),
+    ),
+}
+DROP_RECORDS = {
+    "sqlite": ("DROP TRIGGER worker_records_made", "DROP TRIGGER worker_records_changed"),
+    "postgresql": ("DROP TRIGGER worker_records_changed ON worker_records",),
 }
 
 DROP = {

@@ -1,5 +1,4 @@
-"""The common offer on PostgreSQL in three statements: two that read (the task; what is predicted of its candidates), one
-that writes all of it or nothing. Called by
+"""The common offer on PostgreSQL in two statements: one that reads the task, one that writes all of it or nothing. Called by
 `actions.offer_posted`, which goes the long way (a transaction under the task's lock) whenever this one gives up.
 
 Nothing is locked while it reads. The write names the version of the task that was read: whatever happens to a task, its
@@ -8,10 +7,12 @@ who, in the database and now, still may have the task and whom nobody else holds
 assignment, which the table refuses, and with it the whole statement; so does a first candidate who has everything in hand
 without accepting it (`automatic.py`).
 
-With a directory (`core/routing/directory`) the candidates come out of memory; without one a scan is a fourth statement."""
+With a directory (`core/routing/directory`) the candidates come out of memory, with what is known of them; without one a scan
+and what is known of whom it found are two more statements."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ _STILL = """
     w.load < w.capacity AND w.available AND w.environment = $27 AND w.tier >= $28::int AND w.price_floor_msat <= $29::bigint
     AND (w.cool_off_until IS NULL OR w.cool_off_until <= $5::bigint)
     AND NOT EXISTS (SELECT 1 FROM people p WHERE p.id = w.id AND p.blocked_at IS NOT NULL)
-    AND (SELECT count(*) FROM worker_skills s WHERE s.worker_id = w.id AND s.skill = ANY($30::text[])) = cardinality($30::text[])
+    AND $30::text[] <@ ARRAY(SELECT s.skill FROM worker_skills s WHERE s.worker_id = w.id)
     AND (w.payout_address IS NULL OR w.payout_address <> ALL($31::text[]))
     AND (w.cluster_id IS NULL OR w.cluster_id <> ALL($32::text[]))
     AND ($33::text IS NULL OR w.languages LIKE '%"' || $33::text || '"%')
@@ -80,13 +81,17 @@ def _arrays(first: int) -> str:
 # fmt: off
 _MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $5::bigint, version = tasks.version + 1"  # arch: state-by-move -- from `posted` alone, named with the version in the WHERE below
 # fmt: on
+# PostgreSQL plans this anew for each offer, which takes longer than running it, unless the plan for any values looks no dearer
+# than that for these: hence the LIMIT, and no skill compared with a list. `|| ''` keeps the planner from the index of waiting
+# tasks, which it believes to be empty when it was so once.
 _WRITE = f"""
     WITH done AS ({outbox_sql("postgresql").done}),
     held AS (
-        {_MOVE} FROM done WHERE tasks.id = $3 AND tasks.status = 'posted' AND tasks.version = $4::int AND tasks.funded
+        {_MOVE} FROM done WHERE tasks.id = $3 AND tasks.status || '' = 'posted' AND tasks.version = $4::int AND tasks.funded
         RETURNING tasks.id),
     pick AS (
-        SELECT w.id, c.score FROM held, unnest($8::text[], $12::float8[]) WITH ORDINALITY AS c (worker, score, n)
+        SELECT w.id, c.score FROM held,
+            (SELECT * FROM unnest($8::text[], $12::float8[]) WITH ORDINALITY LIMIT {{claims}}) AS c (worker, score, n)
         JOIN workers w ON w.id = c.worker WHERE {_STILL}
         ORDER BY c.n LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED),
     taken AS (UPDATE workers SET load = workers.load + 1 FROM pick
@@ -105,6 +110,13 @@ _WRITE = f"""
         INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
         SELECT $25, held.id, $6, $10, $9::int, 1, $5::bigint, $26 FROM held)
     SELECT taken.id FROM held JOIN taken ON true"""  # noqa: S608 - text of ours
+
+
+@functools.cache
+def _write(claims: int) -> str:
+    return _WRITE.format(claims=claims)
+
+
 _NOBODY = f"""
     WITH done AS ({outbox_sql("postgresql").done}),
     jobs AS ({_JOBS.format("done", _arrays(3))}),
@@ -135,11 +147,9 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         found = await _shortlist(work.database, quick, asked.question, now, seconds_left, policy)
         if found is None:
             return False
-        wanted = known_of(task.environment, task.task_type, found.candidates, "postgresql")
-        rows = await quick.read(KNOWN["postgresql"], *wanted) if found.candidates else []
         scores = ranked(
             asked.question,
-            with_known(found.candidates, rows),
+            found.candidates,
             seconds_left,
             policy.weights,
             max(policy.claims, decisions.SHOWN),
@@ -167,8 +177,11 @@ async def _shortlist(
         return found if found.candidates or not follower.is_asking else None
     sql, parameters = free_of(question, now, policy.candidates, "postgresql")
     read = [candidate_of(row, now) for row in await quick.read(sql, *parameters)]
-    candidates = [worker for worker in read if may_take(question, worker)]
-    return explained(question, read, candidates) if candidates else None
+    able = [worker for worker in read if may_take(question, worker)]
+    if not able:
+        return None
+    wanted = known_of(question.environment, question.task_type, able, "postgresql")
+    return explained(question, read, with_known(able, await quick.read(KNOWN["postgresql"], *wanted)))
 
 
 async def _offer(
@@ -201,7 +214,7 @@ async def _offer(
     )
     asking = follower.asking(tried[0].worker_id) if follower else None
     try:
-        written = await quick.write(_WRITE, *parameters)
+        written = await quick.write(_write(policy.claims), *parameters)
     except Refused:
         return False
     finally:

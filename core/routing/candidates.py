@@ -61,6 +61,7 @@ def asked_of(task: Task, kind: TaskType, policy: Policy, rows: Sequence[Any], as
             skills=frozenset(task.skills) | frozenset(kind.skills),
             minimum_tier=policy.tier_for(task.risk_tier),
             payout_msat=task.payout_msat,
+            task_type=task.task_type,
             risk=task.risk_tier,
             organisation_id=task.organisation_id,
             language=task.language or kind.language,

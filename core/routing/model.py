@@ -122,6 +122,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     skills: frozenset[str]
     minimum_tier: int
     payout_msat: int
+    task_type: str = ""
     risk: str = "medium"
     organisation_id: str = ""
     language: str | None = None
@@ -135,7 +136,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as routing sees them. `idle_seconds` since something last ended in their hands; `word` is what the task's
     organisation says of them (`allow`, `block` or nothing); `usual_seconds` is the time within which nine of ten of
-    their answers come, whatever the type, `prediction` what is known for the type; the last three are counts."""
+    their answers come, whatever the type, `prediction` what is known for the type; `at_type` the chance that
+    an answer of that type is right, None before any was judged; the last three are counts."""
 
     worker_id: str
     environment: str
@@ -155,6 +157,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     word: str | None = None
     usual_seconds: int | None = None
     prediction: Prediction | None = None
+    at_type: float | None = None
     offers_taken: int = 0
     offers_missed: int = 0
     answers: int = 0
+
+    @property
+    def right(self) -> float:
+        """The chance that their answer to this task is right."""
+        return self.reliability if self.at_type is None else self.at_type

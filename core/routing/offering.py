@@ -4,6 +4,7 @@ worker, by `sla.py` for a backup. The caller holds the task's row."""
 from __future__ import annotations
 
 from core import clock, ids
+from core.db.base import unwatched
 from core.db.unit_of_work import Transaction
 from core.outbox.rows import NewJob
 from core.routing.assignments import claim_first
@@ -76,18 +77,19 @@ def time_left(task: Task, kind: TaskType, now: int) -> float:
 
 def offered(task: Task, kind: TaskType, best: Score, slot: int, now: int, role: AssignmentKind) -> Assignment:
     due = deadlines(task, kind).due_ms(now)
-    return Assignment(
-        id=ids.new("asg"),
-        task_id=task.id,
-        worker_id=best.worker_id,
-        slot=slot,
-        kind=str(role),
-        state=str(AssignmentState.OFFERED),
-        score=best.total,
-        offered_at=clock.from_ms(now),
-        expires_at=clock.from_ms(min(now + kind.offer_seconds * 1000, due)),
-        due_at=clock.from_ms(due),
-    )
+    values = {
+        "id": ids.new("asg"),
+        "task_id": task.id,
+        "worker_id": best.worker_id,
+        "slot": slot,
+        "kind": str(role),
+        "state": str(AssignmentState.OFFERED),
+        "score": best.total,
+        "offered_at": clock.from_ms(now),
+        "expires_at": clock.from_ms(min(now + kind.offer_seconds * 1000, due)),
+        "due_at": clock.from_ms(due),
+    }
+    return unwatched(Assignment, values)
 
 
 def lapse_job(assignment: Assignment, now: int) -> NewJob:

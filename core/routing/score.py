@@ -5,7 +5,8 @@ deterministic: the same task and workers give the same order, on every machine.
 
 a  the chance that they take the offer: a Beta mean of their own offers, drawn to `takes` while there are few
 s  what the answer is worth: the stake of the task's risk times `quality_in_time`
-q  the chance that their answer is right: `reliability`, which is shrunk already where it is made (core/workers)
+q  the chance that their answer is right: what was judged of them at this type, drawn to their overall `reliability`,
+   which is itself shrunk to their tier where it is made (core/workers/reliability.py)
 T  the chance that it comes in the time that is left, less d, the time that people take to respond to an offer;
    `in_time` of what is known of their speed. An answer after that is worth the part `late`: the task is still open
 price   what share of the payout this worker insists on. Everybody is paid the same for a task, so whoever works for
@@ -21,10 +22,11 @@ From a simulation of 18,000 tasks (research on routing, 4.2): without `second` t
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Iterable
 from itertools import islice
+from math import erfc, log1p
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -117,9 +119,7 @@ def second_try(
 ) -> float:
     """What the task is still worth when an offer is lost."""
     later = seconds_left - 2 * weights.response_seconds
-    sample = [
-        worker.reliability * in_time(speed_of(worker, weights), later) for worker in islice(workers, _SAMPLE)
-    ]
+    sample = [worker.right * in_time(speed_of(worker, weights), later) for worker in islice(workers, _SAMPLE)]
     if not sample:
         return 0.0
     worth = weights.quality_in_time * weights.stake(question.risk)
@@ -134,15 +134,18 @@ def score(
 
 
 class _Terms(NamedTuple):
-    """What is the same for all candidates of a task."""
+    """What is the same for all candidates of a task. `task_prefix` is the checksum of what a draw by task and worker begins
+    with; `log_seconds` of the time that is left, None when there is none; `unknown` is the
+    chance to be in time of somebody of whom nothing is known and who has nothing in hand."""
 
     weights: Weights
-    task_id: str
-    seconds: float
+    task_prefix: int
+    log_seconds: float | None
     worth: float
     late: float
     price_of_msat: float
     second: float
+    unknown: float
 
 
 # total, worker id, and the rest of a Score in its order: a tuple, because sixty are made for one that is read
@@ -150,40 +153,47 @@ _Parts = tuple[float, str, float, float, float, float, float, float, float, floa
 
 
 def _terms(question: Question, seconds_left: float, weights: Weights, second: float) -> _Terms:
+    seconds = seconds_left - weights.response_seconds
     return _Terms(
         weights,
-        question.task_id,
-        seconds_left - weights.response_seconds,
+        crc32(f"{question.task_id}:".encode()),
+        math.log(seconds) if seconds > 0 else None,
         weights.quality_in_time * weights.stake(question.risk),
         weights.late,
         -weights.price / max(question.payout_msat, 1),
         second,
+        in_time(Speed(mu=math.log(weights.typical_seconds), sigma=weights.spread), seconds),
     )
 
 
 def _parts(terms: _Terms, worker: Candidate) -> _Parts:
-    weights, task_id, seconds, worth, late, price_of_msat, second = terms
-    takes = takes_of(worker, weights)
-    chance = in_time(speed_of(worker, weights), seconds)
-    quality = takes * worth * worker.reliability * (chance + late * (1 - chance))
+    """Sixty times for each offer: `takes_of` and `in_time` stand here in full, because a call costs as much as they do."""
+    weights, task_prefix, log_seconds, worth, late, price_of_msat, second, unknown = terms
+    offers = worker.offers_taken + worker.offers_missed
+    takes = (worker.offers_taken + weights.takes * _OFFERS_WEIGHT) / (offers + _OFFERS_WEIGHT)
+    known = worker.prediction
+    if log_seconds is None:
+        chance = 0.0
+    elif known is not None:
+        mu = known.mu + (log1p(worker.load) if worker.load else 0.0)
+        chance = (1 - known.gone) * (1 - 0.5 * erfc((log_seconds - mu) / (known.sigma * _ROOT_2)))
+    elif worker.load or worker.usual_seconds:
+        speed = speed_of(worker, weights)
+        chance = 1 - 0.5 * erfc((log_seconds - speed.mu) / (speed.sigma * _ROOT_2))
+    else:
+        chance = unknown
+    right = worker.reliability if worker.at_type is None else worker.at_type
+    quality = takes * worth * right * (chance + late * (1 - chance))
     price = takes * price_of_msat * worker.price_floor_msat
     again = (1 - takes) * second
-    idle = weights.idle * min(1.0, max(0.0, worker.idle_seconds) / weights.idle_full_seconds)
+    idle = worker.idle_seconds / weights.idle_full_seconds
+    idle = weights.idle * (0.0 if idle < 0 else idle if idle < 1 else 1.0)
     novelty = weights.newcomer_answers / (weights.newcomer_answers + worker.answers)
-    exploration = weights.exploration * (0.2 + 0.8 * novelty) * _draw(task_id, worker.worker_id)
+    worker_id = worker.worker_id
+    draw = crc32(worker_id.encode(), task_prefix) / 2**32  # [0, 1), the same for the same pair for ever
+    exploration = weights.exploration * (0.2 + 0.8 * novelty) * draw
     total = quality + price + again + idle + exploration
-    return (
-        total,
-        worker.worker_id,
-        quality,
-        price,
-        again,
-        idle,
-        exploration,
-        worker.reliability,
-        chance,
-        takes,
-    )
+    return total, worker_id, quality, price, again, idle, exploration, right, chance, takes
 
 
 def _score(parts: _Parts, speed: Speed) -> Score:
@@ -201,8 +211,3 @@ def _score(parts: _Parts, speed: Speed) -> Score:
         p50_seconds=round(math.exp(min(speed.mu, _MOST_LN)), 1),
         p90_seconds=round(math.exp(min(speed.mu + _Z90 * speed.sigma, _MOST_LN)), 1),
     )
-
-
-def _draw(task_id: str, worker_id: str) -> float:
-    """[0, 1), the same for the same pair for ever."""
-    return zlib.crc32(f"{task_id}:{worker_id}".encode()) / 2**32

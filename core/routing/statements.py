@@ -3,12 +3,14 @@ it. Used by `candidates.py` and `assignments.py`, which decide on what comes bac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
+from core.db.base import unwatched
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.routing.people import names
@@ -25,9 +27,13 @@ _HELD_TASK = {
     for dialect in ("postgresql", "sqlite")
 }
 _PROPERTIES = [Task.__mapper__.get_property_by_column(column).key for column in Task.__table__.columns]
-_READERS = [
-    getattr(column.type, "process_result_value", None) or (bool if column.name == "funded" else None)
-    for column in Task.__table__.columns
+_READERS: list[tuple[str, Callable[[Any], Any]]] = [
+    (
+        name,
+        partial(read, dialect=None) if (read := getattr(column.type, "process_result_value", None)) else bool,
+    )
+    for name, column in zip(_PROPERTIES, Task.__table__.columns, strict=True)
+    if hasattr(column.type, "process_result_value") or column.name == "funded"
 ]
 
 
@@ -39,12 +45,12 @@ async def held_task(tx: Transaction, task_id: str) -> Task | None:
 
 def task_of(row: Iterable[Any]) -> Task:
     """From the columns `TASK`, not watched by any session."""
-    values = zip(_PROPERTIES, _READERS, row, strict=True)
-    return Task(**{name: value if read is None else _read(read, value) for name, read, value in values})
-
-
-def _read(read: Any, value: Any) -> Any:
-    return read(value) if read is bool else read(value, None)
+    values = dict(zip(_PROPERTIES, row, strict=True))
+    for name, read in _READERS:
+        value = values[name]
+        if value is not None:
+            values[name] = read(value)
+    return unwatched(Task, values)
 
 
 # Who had each of these tasks: task, worker, where they are paid, their cluster, slot, state.

@@ -32,6 +32,7 @@ from core.routing.predict import (
 from core.routing.states import AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
+from core.workers.reliability import Counts, shrunk
 
 _READ = {
     "postgresql": """
@@ -58,16 +59,33 @@ _WRITE = {
 _USUAL = """
     UPDATE workers SET usual_seconds = $2::int WHERE id = $1
     AND (usual_seconds IS NULL OR abs(usual_seconds - $2::int) * 10 > usual_seconds)"""
-KNOWN = {
-    "postgresql": """
-        SELECT whose, part, n, total, square, count FROM completion_times
-        WHERE whose = ANY($1::text[]) AND task_type = ANY($2::text[])
-          AND part IN ('pair:known', 'worker:known', 'kind:known')""",
-    "sqlite": """
-        SELECT whose, part, n, total, square, count FROM completion_times
-        WHERE whose IN (SELECT value FROM json_each(?1)) AND task_type IN (SELECT value FROM json_each(?2))
-          AND part IN ('pair:known', 'worker:known', 'kind:known')""",
-}
+_PARTS = "part IN ('pair:known', 'worker:known', 'kind:known')"
+_RIGHT = "SELECT worker_id, {}'pair:right', good, bad, 0 FROM worker_records"
+_AMONG = {"postgresql": "= ANY({}::text[])", "sqlite": "IN (SELECT value FROM json_each({}))"}
+
+
+def _known(dialect: str) -> str:
+    """What is known of $1 (workers, and the environment) at the types $2: predictions, and counts of right answers."""
+    whose, types = (_AMONG[dialect].format(name) for name in ("$1", "$2"))
+    sql = f"""
+        SELECT whose, part, n, total, square FROM completion_times WHERE whose {whose} AND task_type {types} AND {_PARTS}
+        UNION ALL {_RIGHT.format("")} WHERE worker_id {whose} AND task_type {types}"""  # noqa: S608 - text of ours
+    return for_dialect(sql, dialect)
+
+
+def _followed(dialect: str, where: str) -> str:
+    """The same with the type, of $1 at all types, or of everybody."""
+    whose, worker = (where and f"{name} {_AMONG[dialect].format('$1')}" for name in ("whose", "worker_id"))
+    sql = f"""
+        SELECT whose, task_type, part, n, total, square FROM completion_times WHERE {_PARTS} {whose and "AND " + whose}
+        UNION ALL {_RIGHT.format("task_type, ")} {worker and "WHERE " + worker}"""  # noqa: S608 - text of ours
+    return for_dialect(sql, dialect)
+
+
+KNOWN = {dialect: _known(dialect) for dialect in _AMONG}
+# For the directory (`core/routing/directory/known.py`), which has it of everybody.
+KNOWN_OF_ALL = {dialect: _followed(dialect, "") for dialect in _AMONG}
+KNOWN_OF_SOME = {dialect: _followed(dialect, "some") for dialect in _AMONG}
 _ORDER = {"worker": 0, "pair": 1, "kind": 2, "all": 3}
 TYPICAL_SECONDS = Policy().weights.typical_seconds
 
@@ -121,7 +139,8 @@ async def predictions(
 async def predicted(
     session: AsyncSession, environment: str, task_type: str, candidates: list[Candidate]
 ) -> list[Candidate]:
-    """The candidates with what was last predicted for each of them and the type. One query for all."""
+    """The candidates with what was last predicted for each of them and the type, and how often they are right at it. One
+    query for all."""
     if not candidates:
         return candidates
     connection = await session.connection()
@@ -138,15 +157,23 @@ def known_of(environment: str, task_type: str, candidates: list[Candidate], dial
 
 
 def with_known(candidates: list[Candidate], rows: Sequence[Any]) -> list[Candidate]:
-    """From the rows of `KNOWN`: of the worker in the type; else of the worker whatever the type; else of a newcomer of the
-    type. Of whom nothing is known at all, nothing is said."""
-    found = {(whose, part): Tally(n, total, square, count) for whose, part, n, total, square, count in rows}
+    """From the rows of `KNOWN`. The time: of the worker in the type; else of the worker whatever the type; else of a
+    newcomer of the type. Of whom nothing is known at all, nothing is said. Right answers: of the worker in the type alone,
+    drawn to their overall share."""
+    found = {(whose, part): Tally(n, total, square) for whose, part, n, total, square in rows}
     kind = next((tally for (_, part), tally in found.items() if part == "kind:known"), None)
     result: list[Candidate] = []
     for one in candidates:
         tally = found.get((one.worker_id, "pair:known")) or found.get((one.worker_id, "worker:known")) or kind
-        if tally is not None:
-            one = msgspec.structs.replace(one, prediction=read_back(tally))
+        right = found.get((one.worker_id, "pair:right"))
+        if tally is not None or right is not None:
+            one = msgspec.structs.replace(
+                one,
+                prediction=None if tally is None else read_back(tally),
+                at_type=None
+                if right is None
+                else shrunk(Counts(good=right.n, bad=right.total), one.reliability),
+            )
         result.append(one)
     return result
 

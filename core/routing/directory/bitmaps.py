@@ -15,6 +15,7 @@ import msgspec
 from pyroaring import BitMap
 
 from core.routing.directory.entry import Entry
+from core.routing.directory.known import Known
 from core.routing.directory.price import Prices, bucket
 
 _lists = msgspec.json.Decoder(list[str])
@@ -66,6 +67,7 @@ class Directory:
         self.slow: dict[int, BitMap] = {}
         self.cooling: dict[int, int] = {}
         self.asked: Counter[int] = Counter()  # claims of this process that the database has not answered yet
+        self.known = Known()
         self.moved = 0
         self._places = _places()
 

@@ -22,6 +22,7 @@ from core.routing.directory.entry import ALL, LOADS, SOME, Entry, names
 from core.routing.directory.registry import followers
 from core.routing.directory.select import Selection, count_free, feasible, select
 from core.routing.model import Question
+from core.routing.times import KNOWN_OF_ALL, KNOWN_OF_SOME
 
 log = logging.getLogger(__name__)
 
@@ -183,6 +184,12 @@ class Follower:
             async for chunk in rows.partitions(CHUNK):
                 await asyncio.to_thread(directory.fill, [Entry(*row) for row in chunk])
             await asyncio.to_thread(directory.filled)
+            rows = await connection.stream(
+                text(KNOWN_OF_ALL[dialect]), execution_options={"yield_per": CHUNK}
+            )
+            async for chunk in rows.partitions(CHUNK):
+                await asyncio.to_thread(_fill_known, directory, chunk)
+            await asyncio.to_thread(directory.known.filled)
         return directory, place
 
     async def _catch_up(self) -> None:
@@ -207,6 +214,10 @@ class Follower:
                     directory.drop(worker_id)
                 for entry in entries:
                     directory.put(entry)
+            if hot or cold:
+                whose = names([*directory.environment, *hot, *cold], dialect)
+                for row in await read(KNOWN_OF_SOME[dialect], whose):
+                    directory.known.put(directory.rank_of.get(row[0]), *row)
         directory.rest(place.seen_ms)
         self.applied += len(hot) + len(cold)
         self.place, self._looked = place, started
@@ -234,6 +245,11 @@ class Follower:
         async with self._work.begin("directory.prune") as tx:
             sql = for_dialect(_PRUNE, tx.dialect)
             await tx.execute(sql, (await tx.now_ms() - KEEP_MS, PRUNE_AT_ONCE))
+
+
+def _fill_known(directory: Directory, rows: Sequence[Any]) -> None:
+    for row in rows:
+        directory.known.fill(directory.rank_of.get(row[0]), *row)
 
 
 @contextlib.asynccontextmanager

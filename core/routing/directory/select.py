@@ -4,7 +4,7 @@ order, with how many fall at each. Pure. Called by `core/routing/shortlist.py`."
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -53,7 +53,7 @@ def select(
             count = len(_able(directory, question, now_ms, {}, waived=reason))
             if count:
                 without[reason] = count
-    candidates = [_candidate(directory, question, rank, now_ms) for rank in found]
+    candidates = _candidates(directory, question, found, now_ms)
     return Selection(candidates, len(directory), len(able) - sum(late.values()), falls, without)
 
 
@@ -209,6 +209,9 @@ def _passing(
     """What is looked at one by one: whose payout address somebody had who had the task, and who is being given something
     by this very process."""
     addresses = {hash(address) for address in question.addresses}
+    if not addresses and not (with_asked and directory.asked):
+        yield from order  # the bitmap of who is free has said the rest
+        return
     for rank in order:
         if addresses and directory.address[rank] in addresses:
             falls[Refusal.SAME_ADDRESS] = falls.get(Refusal.SAME_ADDRESS, 0) + 1
@@ -218,22 +221,37 @@ def _passing(
             yield rank
 
 
-def _candidate(directory: Directory, question: Question, rank: int, now_ms: int) -> Candidate:
-    """What the bitmaps have said already is taken from the question."""
-    return Candidate(
-        worker_id=directory.ids[rank],
-        environment=question.environment,
-        available=True,
-        skills=question.skills,
-        tier=directory.tier[rank],
-        reliability=directory.reliability[rank],
-        price_floor_msat=directory.price[rank],
-        capacity=directory.capacity[rank],
-        load=directory.load[rank] + directory.asked[rank],
-        payout_address=None,
-        idle_seconds=(now_ms - directory.idle_since[rank]) / 1000,
-        usual_seconds=directory.usual_seconds[rank] or None,
-        offers_taken=directory.offers_taken[rank],
-        offers_missed=directory.offers_missed[rank],
-        answers=directory.answers[rank],
-    )
+def _candidates(
+    directory: Directory, question: Question, ranks: Sequence[int], now_ms: int
+) -> list[Candidate]:
+    """What the bitmaps have said already is taken from the question. Sixty for each offer: what is looked up again and again
+    has a name here."""
+    ids, tier, price, load = directory.ids, directory.tier, directory.price, directory.load
+    reliability, capacity, idle_since = directory.reliability, directory.capacity, directory.idle_since
+    usual, taken, missed = directory.usual_seconds, directory.offers_taken, directory.offers_missed
+    answers, asked = directory.answers, directory.asked
+    environment, skills = question.environment, question.skills
+    known = directory.known.of(environment, question.task_type)
+    of_workers, kind, judged = known.of_workers, known.kind, bool(known.right)
+    return [
+        Candidate(
+            worker_id=ids[rank],
+            environment=environment,
+            available=True,
+            skills=skills,
+            tier=tier[rank],
+            reliability=reliability[rank],
+            price_floor_msat=price[rank],
+            capacity=capacity[rank],
+            load=load[rank] + asked[rank] if asked else load[rank],
+            payout_address=None,
+            idle_seconds=(now_ms - idle_since[rank]) / 1000,
+            usual_seconds=usual[rank] or None,
+            prediction=known.prediction(rank) if of_workers else kind,
+            at_type=known.at_type(rank, reliability[rank]) if judged else None,
+            offers_taken=taken[rank],
+            offers_missed=missed[rank],
+            answers=answers[rank],
+        )
+        for rank in ranks
+    ]

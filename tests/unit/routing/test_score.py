@@ -53,6 +53,7 @@ def test_the_parts_by_hand() -> None:
     ("better", "worse"),
     [
         ({"reliability": 0.9}, {"reliability": 0.7}),
+        ({"reliability": 0.7, "at_type": 0.9}, {"reliability": 0.9, "at_type": 0.7}),
         ({"load": 0}, {"load": 2}),
         ({"price_floor_msat": 0}, {"price_floor_msat": 900_000}),
         ({"idle_seconds": 3600}, {"idle_seconds": 0}),
