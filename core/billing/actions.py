@@ -4,9 +4,7 @@ Every action locks task rows before ledger accounts, so that no two of them wait
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.access.tables import Organisation
@@ -14,6 +12,7 @@ from core.audit.record import record
 from core.billing import counts
 from core.billing.plans import Plan, committed_msat, fee_due_msat
 from core.billing.reserve import fund, reserve
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid, NotFound
 from core.ledger import accounts
@@ -118,13 +117,16 @@ async def release(tx: Transaction, task: Task) -> int:
     return left_msat
 
 
-async def charge(tx: Transaction, task: Task, plan: Plan, payout_msat: int) -> int:
+async def charge(
+    tx: Transaction, task: Task, plan: Plan, payout_msat: int, *, held_msat: int | None = None
+) -> int:
     """The task is verified. Of its reservation the fee goes to the hub, what neither fee nor payouts need goes back,
     and at most `payout_msat` (all its payouts) stays, which `payouts.earn` takes in the same transaction. Gives the fee in msat: 0
     for the first `plan.free_tasks` live tasks of the organisation, and for a task with nothing reserved.
 
-    `earn` calls this; called again afterwards it does nothing, because nothing is reserved any more."""
-    held_msat = await lock_reservation(tx, task)
+    `earn` calls this, with what is reserved under the lock that it has; called again afterwards it does nothing, because
+    nothing is reserved any more."""
+    held_msat = await lock_reservation(tx, task) if held_msat is None else held_msat
     if held_msat == 0:
         return 0
     number, verified = await counts.count(tx, task)
@@ -159,11 +161,11 @@ async def fund_waiting(tx: Transaction, organisation_id: str, environment: str) 
     Gives how many. At most FUND_AT_ONCE in one go; when more may fit, the next job is emitted."""
     waiting = list(
         await tx.session.scalars(
-            _waiting(organisation_id, environment)
-            .order_by(Task.id)
+            _WAITING.order_by(Task.id)
             .limit(FUND_AT_ONCE)
             .with_for_update()
-            .execution_options(populate_existing=True)
+            .execution_options(populate_existing=True),
+            {"organisation": organisation_id, "environment": str(environment)},
         )
     )
     if not waiting:
@@ -197,31 +199,29 @@ async def fund_waiting(tx: Transaction, organisation_id: str, environment: str) 
 
 async def others_wait(tx: Transaction, organisation_id: str, environment: str, *, but: str = "") -> bool:
     """True when an open task of the organisation (other than `but`) waits for funds."""
-    found = await tx.session.scalar(
-        _waiting(organisation_id, environment).where(Task.id != but).with_only_columns(Task.id).limit(1)
-    )
-    return found is not None
+    who = {"organisation": organisation_id, "environment": str(environment), "but": but}
+    return await tx.session.scalar(_OTHERS_WAIT, who) is not None
+
+
+_LOCKED = {
+    "postgresql": "SELECT reserved_msat FROM tasks WHERE id = $1 FOR UPDATE",
+    "sqlite": "SELECT reserved_msat FROM tasks WHERE id = ?1",
+}
+_SET = "UPDATE tasks SET reserved_msat = $2::bigint WHERE id = $1"
 
 
 async def lock_reservation(tx: Transaction, task: Task) -> int:
     """What is reserved for the task now, in msat, with its row locked: what the caller loaded may be old, since
     `fund_waiting` runs beside it."""
-    return int(
-        (
-            await tx.session.execute(select(Task.reserved_msat).where(Task.id == task.id).with_for_update())
-        ).scalar_one()
-    )
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    return int((await tx.execute(_LOCKED[tx.dialect], (task.id,))).scalar_one())
 
 
 async def set_reserved(tx: Transaction, task: Task, amount_msat: int) -> None:
     """Written whatever the loaded object says, because that may be old."""
     set_committed_value(task, "reserved_msat", amount_msat)
-    await tx.session.execute(
-        update(Task)
-        .where(Task.id == task.id)
-        .values(reserved_msat=amount_msat)
-        .execution_options(synchronize_session=False)
-    )
+    await tx.execute(for_dialect(_SET, tx.dialect), (task.id, amount_msat))
 
 
 async def _wake_waiting(tx: Transaction, task: Task) -> None:
@@ -230,13 +230,13 @@ async def _wake_waiting(tx: Transaction, task: Task) -> None:
         announce_credit(tx, task.organisation_id, task.environment)
 
 
-def _waiting(organisation_id: str, environment: str) -> Any:
-    return select(Task).where(
-        Task.organisation_id == organisation_id,
-        Task.environment == str(environment),
-        Task.funded.is_(False),
-        Task.status.in_(sorted(OPEN)),
-    )
+_WAITING = select(Task).where(
+    Task.organisation_id == bindparam("organisation"),
+    Task.environment == bindparam("environment"),
+    Task.funded.is_(False),
+    or_(*(Task.status == str(status) for status in sorted(OPEN))),
+)
+_OTHERS_WAIT = _WAITING.where(Task.id != bindparam("but")).with_only_columns(Task.id).limit(1)
 
 
 def announce_credit(tx: Transaction, organisation_id: str, environment: str) -> None:

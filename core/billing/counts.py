@@ -5,11 +5,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
-
 from core import clock
-from core.access.tables import Organisation
-from core.billing.tables import VerifiedCount
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.tasks.model import Environment
 from core.tasks.tables import Task
@@ -17,6 +14,12 @@ from core.tasks.tables import Task
 _COUNT = """
     INSERT INTO verified_counts (organisation_id, month, tasks) VALUES ($1, $2, 1)
     ON CONFLICT (organisation_id, month) DO UPDATE SET tasks = verified_counts.tasks + 1 RETURNING tasks"""
+
+
+_EVER = "UPDATE organisations SET tasks_charged = tasks_charged + 1 WHERE id = $1 RETURNING tasks_charged"
+_SEEN = """
+    SELECT (SELECT tasks_charged FROM organisations WHERE id = $1),
+           (SELECT tasks FROM verified_counts WHERE organisation_id = $1 AND month = $2)"""
 
 
 def month_of(at: datetime) -> str:
@@ -29,24 +32,12 @@ async def count(tx: Transaction, task: Task) -> tuple[int, int]:
     task is counted in the statements that ask, so that of two at once exactly one gets the last free place, or the
     first place of a cheaper tier; a test task only reads the counts and uses nothing up."""
     month = month_of(clock.from_ms(await tx.now_ms()))
+    organisation = task.organisation_id
     if task.environment == Environment.TEST:
-        number = await tx.session.scalar(
-            select(Organisation.tasks_charged).where(Organisation.id == task.organisation_id)
-        )
-        before = await tx.session.scalar(
-            select(VerifiedCount.tasks).where(
-                VerifiedCount.organisation_id == task.organisation_id, VerifiedCount.month == month
-            )
-        )
-        return int(number or 0) + 1, int(before or 0)
-    await tx.session.flush()
-    counted = await tx.session.execute(
-        update(Organisation)
-        .where(Organisation.id == task.organisation_id)
-        .values(tasks_charged=Organisation.tasks_charged + 1)
-        .returning(Organisation.tasks_charged)
-        .execution_options(synchronize_session=False)
-    )
-    sql = _COUNT.replace("$", "?") if tx.dialect == "sqlite" else _COUNT
-    in_month = (await tx.execute(sql, (task.organisation_id, month))).scalar_one()
-    return int(counted.scalar_one()), int(in_month) - 1
+        found = (await tx.execute(for_dialect(_SEEN, tx.dialect), (organisation, month))).one()
+        return int(found[0] or 0) + 1, int(found[1] or 0)
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    number = (await tx.execute(for_dialect(_EVER, tx.dialect), (organisation,))).scalar_one()
+    in_month = (await tx.execute(for_dialect(_COUNT, tx.dialect), (organisation, month))).scalar_one()
+    return int(number), int(in_month) - 1

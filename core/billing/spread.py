@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.billing.actions import lock_reservation, set_reserved
+from core.billing.actions import set_reserved
 from core.db.unit_of_work import Transaction
 from core.ledger import accounts
 from core.ledger.post import Transfer, post
@@ -22,10 +22,10 @@ def owed_msat(promised_msat: int, estimate_msat: int, payout_msat: int) -> int:
     return min(promised_msat, ceil_sat(Decimal(promised_msat) * payout_msat / estimate_msat))
 
 
-async def take(tx: Transaction, task: Task, payout_msat: int, payouts: int = 1) -> int:
-    """reserved -> spread, for the task's `payouts`, of `payout_msat` each, that have just been converted. Gives what was
-    taken, in msat: nothing from a task that has nothing reserved."""
-    held_msat = await lock_reservation(tx, task)
+async def take(tx: Transaction, task: Task, payout_msat: int, payouts: int, held_msat: int) -> int:
+    """reserved -> spread, for the task's `payouts`, of `payout_msat` each, that have just been converted. `held_msat` is
+    what is reserved for the task, whose row the caller has locked. Gives what was taken, in msat: nothing from a task that
+    has nothing reserved."""
     spread_msat = min(held_msat, owed_msat(task.spread_msat, task.payout_msat, payout_msat) * payouts)
     if spread_msat == 0:
         return 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.db.unit_of_work import Transaction
 
 
+@functools.lru_cache(maxsize=1024)
 def for_dialect(sql: str, dialect: str) -> str:
     """`$1` placeholders and `NOW_MS` as this driver wants them. SQLite takes `?1`, which may repeat like `$1`."""
     sql = sql.replace("NOW_MS", NOW_MS[dialect])
@@ -45,7 +46,8 @@ _OUTBOX = OutboxSql(
         RETURNING lease_token, queue, topic, subject, body, attempts, lease_until, NOW_MS - created_at""",
     renew="""
         UPDATE outbox SET lease_until = NOW_MS + $1::bigint
-        WHERE id = $2 AND lease_token = $3 AND state = 'leased' AND lease_until >= NOW_MS""",
+        WHERE id = $2 AND lease_token = $3 AND state = 'leased' AND lease_until >= NOW_MS
+        RETURNING NOW_MS""",
     done="""
         UPDATE outbox SET state = 'done', ended_at = NOW_MS, lease_until = NULL
         WHERE id = $1 AND lease_token = $2 AND state = 'leased' AND lease_until >= NOW_MS

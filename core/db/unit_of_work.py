@@ -55,13 +55,16 @@ class Transaction:
         self.jobs: list[NewJob] = []
         self._last: dict[AtEnd, list[Any]] = {}
         self._now_ms: int | None = None
+        self._connection: AsyncConnection | None = None
 
     @property
     def dialect(self) -> str:
         return self.database.dialect
 
     async def connection(self) -> AsyncConnection:
-        return await self.session.connection()
+        if self._connection is None:
+            self._connection = await self.session.connection()
+        return self._connection
 
     async def execute(self, sql: str, parameters: Any = ()) -> CursorResult[*tuple[Any, ...]]:
         """One driver statement (`?` or `$1` by dialect); a list of tuples runs it for each."""

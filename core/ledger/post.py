@@ -10,11 +10,12 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from core.db.base import to_json
 from core.db.engine import NOW_MS
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict
 from core.ledger.accounts import Account
-from core.ledger.tables import LedgerAccount, LedgerTransfer
+from core.ledger.tables import LedgerTransfer
 
 FLOOR = "ck_ledger_accounts_floor"  # both databases name the constraint in their message
 
@@ -57,10 +58,20 @@ async def open_accounts(tx: Transaction, accounts: list[Account]) -> None:
 async def balances(tx: Transaction, ids: list[str]) -> dict[str, int]:
     """What each account may still give, in msat: credits - debits - what is held for open pends. The rows are locked in
     the order of their ids, so that two transactions that touch the same accounts never wait for each other in a ring."""
-    free = LedgerAccount.credits_msat - LedgerAccount.debits_msat - LedgerAccount.debits_pending_msat
-    statement = select(LedgerAccount.id, free).where(LedgerAccount.id.in_(ids))
-    found = await tx.session.execute(statement.order_by(LedgerAccount.id).with_for_update())
-    return {row[0]: row[1] for row in found}
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    named = ids if tx.dialect == "postgresql" else to_json(ids)
+    return {row[0]: row[1] for row in await tx.execute(_FREE[tx.dialect], (named,))}
+
+
+_FREE = {
+    "postgresql": """
+        SELECT id, credits_msat - debits_msat - debits_pending_msat FROM ledger_accounts
+        WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE""",
+    "sqlite": """
+        SELECT id, credits_msat - debits_msat - debits_pending_msat FROM ledger_accounts
+        WHERE id IN (SELECT value FROM json_each(?1))""",
+}
 
 
 async def post(tx: Transaction, transfers: list[Transfer]) -> None:
@@ -100,17 +111,14 @@ async def _write(tx: Transaction, accounts: list[str], wanted: list[Transfer]) -
         count, now_ms, new = found.one()
         tx.saw_now(now_ms)
         return set(new) if count == len(accounts) else None
-    marks = ", ".join("?" * len(accounts))
-    found = await tx.execute(f"SELECT count(*) FROM ledger_accounts WHERE id IN ({marks})", tuple(accounts))  # noqa: S608 - marks
-    if found.scalar_one() < len(accounts):
-        return None
-    now = await tx.now_ms()
-    values = ", ".join([f"({', '.join('?' * (len(_TYPES) + 1))})"] * len(rows))
     found = await tx.execute(
-        f"INSERT INTO ledger_transfers ({_NAMES}, created_at) VALUES {values} ON CONFLICT (id) DO NOTHING RETURNING id",  # noqa: S608 - marks
-        tuple(value for row in rows for value in (*row, now)),
+        _SQLITE, (await tx.now_ms(), to_json(accounts), len(accounts), to_json([list(row) for row in rows]))
     )
-    return {row[0] for row in found}
+    new = {row[0] for row in found}
+    if new:
+        return new
+    there = await tx.execute(_THERE, (to_json(accounts),))
+    return new if there.scalar_one() == len(accounts) else None
 
 
 def _content(one: Transfer) -> tuple[Any, ...]:
@@ -144,6 +152,15 @@ _POSTGRES = f"""
         WHERE held.accounts = cardinality($1::text[]) ORDER BY x.place
         ON CONFLICT (id) DO NOTHING RETURNING id)
     SELECT accounts, ms, ARRAY(SELECT id FROM written) FROM held"""  # noqa: S608 - text of ours
+
+
+# The same for SQLite, where nobody else writes meanwhile: ?1 now, ?2 the accounts, ?3 how many, ?4 the rows.
+_SQLITE = f"""
+    INSERT INTO ledger_transfers ({_NAMES}, created_at)
+    SELECT {", ".join(f"x.value ->> {n}" for n in range(len(_TYPES)))}, ?1 FROM json_each(?4) x
+    WHERE (SELECT count(*) FROM ledger_accounts WHERE id IN (SELECT value FROM json_each(?2))) = ?3
+    ORDER BY x.key ON CONFLICT (id) DO NOTHING RETURNING id"""  # noqa: S608 - text of ours
+_THERE = "SELECT count(*) FROM ledger_accounts WHERE id IN (SELECT value FROM json_each(?1))"
 
 
 def posted(pend: Transfer, amount_msat: int, name: str, kind: str) -> Transfer:

@@ -125,11 +125,16 @@ def _lease(job_id: str, found: Any, lease_ms: int) -> Lease:
 
 
 async def renew(tx: Transaction, lease: Lease) -> None:
-    await _owned(tx, outbox_sql(tx.dialect).renew, (lease.lease_ms, lease.id, lease.token), lease)
+    await _held(tx, outbox_sql(tx.dialect).renew, (lease.lease_ms, lease.id, lease.token), lease)
 
 
 async def done(tx: Transaction, lease: Lease) -> None:
-    found = (await tx.execute(outbox_sql(tx.dialect).done, (lease.id, lease.token))).first()
+    await _held(tx, outbox_sql(tx.dialect).done, (lease.id, lease.token), lease)
+
+
+async def _held(tx: Transaction, sql: str, parameters: tuple[Any, ...], lease: Lease) -> None:
+    """A write behind the lease that brings the clock back with it."""
+    found = (await tx.execute(sql, parameters)).first()
     if found is None:
         raise _lost(lease)
     tx.saw_now(found[0])

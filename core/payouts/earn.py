@@ -4,9 +4,10 @@ without a rate wait as EARNED, their money still reserved for the task; `convert
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock, ids
@@ -165,7 +166,7 @@ async def _charge(
 ) -> int:
     """Takes spread and fee from the reservation; what the payouts (`payout_msat` each) do not need goes back. Gives the
     spread in msat."""
-    await lock_reservation(tx, task)
+    held_msat = await lock_reservation(tx, task)
     # All at once and in order, before the postings take them piece by piece.
     touched = (
         accounts.prefund(task.organisation_id, task.environment),
@@ -176,8 +177,8 @@ async def _charge(
         *(accounts.payable(worker_id) for worker_id in worker_ids),
     )
     await balances(tx, sorted(account.id for account in touched))
-    spread_msat = await spread.take(tx, task, payout_msat, len(worker_ids))
-    await charge(tx, task, plan, payout_msat * len(worker_ids))
+    spread_msat = await spread.take(tx, task, payout_msat, len(worker_ids), held_msat)
+    await charge(tx, task, plan, payout_msat * len(worker_ids), held_msat=held_msat - spread_msat)
     return spread_msat
 
 
@@ -186,10 +187,11 @@ async def _owe(tx: Transaction, task: Task, payout: Payout) -> None:
     prefund = accounts.prefund(task.organisation_id, task.environment)
     reserved = accounts.reserved(task.organisation_id, task.environment)
     payable = accounts.payable(payout.worker_id)
-    held = await balances(tx, [prefund.id])
     if payout.reason == APPEAL:
         shares = Shares(reserved_msat=0, prefund_msat=0, exchange_msat=payout.amount_msat)
     else:
+        lacks = payout.amount_msat > task.reserved_msat  # else the balance is not asked
+        held = await balances(tx, [prefund.id]) if lacks else {}
         shares = cover(
             payout.amount_msat, reserved_msat=task.reserved_msat, prefund_msat=held.get(prefund.id, 0)
         )
@@ -217,31 +219,37 @@ async def _write(
     payout_msat: int = 0,
     spread_msat: int = 0,
 ) -> Payout:
-    task_id = task.id  # a failed flush takes the loaded task away
-    payout = Payout(
-        id=ids.new("pay"),
-        task_id=task_id,
-        worker_id=worker_id,
-        organisation_id=task.organisation_id,
-        environment=task.environment,
-        reason=reason,
-        state=str(state),
-        amount=task.payout_amount,
-        currency=task.payout_currency,
-        amount_msat=payout_msat,
-        spread_msat=spread_msat,
-        usd_per_btc=rate.usd_per_btc if rate else None,
-        rate_source=rate.source if rate else None,
-        rate_at=clock.from_ms(rate.at_ms) if rate else None,
-        rate_samples=_samples(rate) if rate else None,
-        created_at=clock.from_ms(await tx.now_ms()),
-    )
-    tx.session.add(payout)
-    try:
+    """Written; the session does not watch it."""
+    values: dict[str, Any] = {
+        "id": ids.new("pay"),
+        "task_id": task.id,
+        "worker_id": worker_id,
+        "organisation_id": task.organisation_id,
+        "environment": task.environment,
+        "reason": reason,
+        "state": str(state),
+        "amount": task.payout_amount,
+        "currency": task.payout_currency,
+        "amount_msat": payout_msat,
+        "spread_msat": spread_msat,
+        "usd_per_btc": rate.usd_per_btc if rate else None,
+        "rate_source": rate.source if rate else None,
+        "rate_at": clock.from_ms(rate.at_ms) if rate else None,
+        "rate_samples": _samples(rate) if rate else None,
+        "created_at": clock.from_ms(await tx.now_ms()),
+    }
+    if tx.session.new or tx.session.dirty:
         await tx.session.flush()
+    try:
+        await (await tx.connection()).execute(_INSERT, values)
     except IntegrityError as error:
-        raise Conflict("already_earned", "The worker has a payout for this task", task=task_id) from error
-    return payout
+        raise Conflict(
+            "already_earned", "The worker has a payout for this task", task=values["task_id"]
+        ) from error
+    return Payout(**values)
+
+
+_INSERT = insert(Payout.__table__)
 
 
 def _samples(rate: Rate) -> list[dict[str, object]] | None:

@@ -83,10 +83,13 @@ async def end_all(
     *,
     states: Collection[AssignmentState] = LIVE,
     but: str | None = None,
+    among: Sequence[Assignment] | None = None,
 ) -> list[Assignment]:
     """Lapse the living assignments of a task that are in `states`, except the one with the id `but`. In the order of
-    workers, so that two transactions never wait for each other in a ring."""
-    ending = [one for one in await living(tx, task_id) if one.state in states and one.id != but]
+    workers, so that two transactions never wait for each other in a ring. `among`: all of the task's, where the caller has
+    read them under its lock."""
+    present = await living(tx, task_id) if among is None else among
+    ending = [one for one in present if one.state in states and one.id != but]
     for assignment in sorted(ending, key=lambda one: one.worker_id):
         await leave(tx, assignment, AssignmentState.LAPSED, reason=reason)
     return ending

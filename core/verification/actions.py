@@ -10,27 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
-from sqlalchemy import select
 
 from core import clock, ids
 from core.billing.plans import Plans
+from core.db.base import to_json
 from core.db.compare_and_set import move
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction, UnitOfWork
-from core.errors import NotFound, Retryable
+from core.errors import Retryable
 from core.outbox.rows import Lease
 from core.rates.model import Rate
 from core.routing.assignments import task_for_update
 from core.routing.house import for_one_alone
 from core.routing.states import AssignmentState
-from core.routing.tables import Assignment, Submission
 from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.verification import gold
 from core.verification.anomaly import book as anomalies
 from core.verification.anomaly.model import Behaviour
-from core.verification.decide import OPEN_RUNS, decide, facing, verdicts_of
-from core.verification.ending import add_verdict, after_refusal, end_run, refuse
+from core.verification.decide import OPEN_RUNS, decide, facing, facing_of
+from core.verification.ending import add_verdicts, after_refusal, end_run, refuse
+from core.verification.loading import Turn, task_of, turns
 from core.verification.model import Answered, Facing
 from core.verification.pipeline import Failed, NextStage, Passed, after, sentence
 from core.verification.stage import Evidence
@@ -46,6 +47,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     facing: Facing
     one: Answered
+    turns: list[Turn]
 
     @property
     def open(self) -> bool:
@@ -85,7 +87,7 @@ async def advance(
                 case = await _case(tx, lease.subject, types, plans)
                 if not case.open:
                     return await _lapse(tx, case.one.run)
-                await decide(tx, case.facing, rate)
+                await decide(tx, case.facing, rate, present=case.turns)
                 return RunState(case.one.run.state)
 
 
@@ -109,34 +111,43 @@ async def judge_recorded(tx: Transaction, submission_id: str, types: TaskTypes, 
         await refuse(tx, case.facing, case.one, outcome.reasons)
 
 
+_BEGIN = """
+    INSERT INTO verification_runs (id, task_id, submission_id, state, stages, position, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6::int, $7::bigint)"""
+
+
 async def _case(tx: Transaction, submission_id: str, types: TaskTypes, plans: Plans) -> Case:
     """Everything around the answer, under the task's lock; its run is begun when there is none yet, with the stages
     that are in force now. Raises NotFound."""
-    submission = await tx.session.get(Submission, submission_id)
-    if submission is None:
-        raise NotFound("unknown_submission", f"There is no submission {submission_id}")
-    task = await task_for_update(tx, submission.task_id)
-    around = await facing(tx, task, types, plans)
-    assignment = await tx.session.get_one(Assignment, submission.assignment_id)
-    run = await tx.session.scalar(
-        select(VerificationRun).where(VerificationRun.submission_id == submission_id)
+    task, plan = await task_of(tx, submission_id)
+    around = facing_of(task, plans.get(plan), types)
+    present = await turns(tx, task.id, submission_id)
+    turn = next(one for one in present if one.submission is not None and one.submission.id == submission_id)
+    answered = turn.answered
+    if answered is None:
+        run = await _begun(tx, submission_id, around)
+        turn = msgspec.structs.replace(turn, run=run)
+        answered = turn.answered
+        await gold.draw(tx, around, turn.assignment.worker_id)
+    assert answered is not None
+    return Case(facing=around, one=answered, turns=present)
+
+
+async def _begun(tx: Transaction, submission_id: str, around: Facing) -> VerificationRun:
+    """A new run, written; the session does not watch it."""
+    now = await tx.now_ms()
+    run = VerificationRun(
+        id=ids.new("run"),
+        task_id=around.task.id,
+        submission_id=submission_id,
+        state=str(RunState.QUEUED),
+        stages=around.needed.stages,
+        position=0,
+        created_at=clock.from_ms(now),
     )
-    if run is None:
-        run = VerificationRun(
-            id=ids.new("run"),
-            task_id=task.id,
-            submission_id=submission_id,
-            state=str(RunState.QUEUED),
-            stages=around.needed.stages,
-            position=0,
-            created_at=clock.from_ms(await tx.now_ms()),
-        )
-        tx.session.add(run)
-        await tx.session.flush()
-        await gold.draw(tx, around, submission.worker_id)
-    verdicts = await verdicts_of(tx, run.id)
-    one = Answered(submission=submission, assignment=assignment, run=run, verdicts=verdicts)
-    return Case(facing=around, one=one)
+    row = (run.id, run.task_id, submission_id, run.state, to_json(run.stages), 0, now)
+    await tx.execute(for_dialect(_BEGIN, tx.dialect), row)
+    return run
 
 
 async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> Passed | Failed | None:
@@ -156,7 +167,7 @@ async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> Passed 
     while isinstance(step := after(run.stages, verdicts), NextStage):
         verdict = stage(step.name).judge(evidence)
         verdicts.append(verdict)
-        await add_verdict(tx, run.id, verdict)
+    await add_verdicts(tx, run.id, verdicts[len(case.one.verdicts) :])
     if evidence.behaviour is not None and any(one.stage == ANOMALY for one in verdicts):
         await anomalies.remember(tx, task, evidence.behaviour)
     if run.state in (RunState.QUEUED, RunState.RUNNING):

@@ -18,7 +18,8 @@ from core.routing.assignments import leave, task_for_update
 from core.routing.states import AssignmentState
 from core.routing.tables import Assignment, Submission
 from core.tasks.types import TaskTypes
-from core.verification.decide import facing, verdicts_of
+from core.verification.decide import facing
+from core.verification.loading import verdicts_of
 from core.verification.model import Facing
 from core.verification.policy import Review as Rules
 from core.verification.reviewing import open_review

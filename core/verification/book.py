@@ -3,13 +3,15 @@ of a task type from its audits. Called by `decide.py`, and by what finds out the
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.db.base import to_json
+from core.db.engine import Database
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.verification import consensus
@@ -17,7 +19,7 @@ from core.verification.consensus import Certificate, Changes, ConsensusPolicy
 from core.verification.consensus.model import POOL
 from core.verification.fold import Counter
 from core.verification.policy import Level
-from core.verification.tables import Audit, ConsensusCounter
+from core.verification.tables import Audit
 
 AUDITS = 2_000  # the latest; what is older says little of today's people
 
@@ -27,22 +29,30 @@ _ADD = """
     ON CONFLICT (task_type, environment, owner, key) DO UPDATE SET value = consensus_counters.value + excluded.value"""
 
 
+_COUNTERS = {
+    "postgresql": """
+        SELECT owner, field, truth, answer, value FROM consensus_counters
+        WHERE task_type = $1 AND environment = $2 AND owner = ANY($3::text[])""",
+    "sqlite": """
+        SELECT owner, field, truth, answer, value FROM consensus_counters
+        WHERE task_type = ?1 AND environment = ?2 AND owner IN (SELECT value FROM json_each(?3))""",
+}
+_AUDITED = f"""
+    SELECT count(*), min(id), max(id) FROM (
+        SELECT id FROM verification_audits WHERE task_type = $1 AND environment = $2 ORDER BY id DESC LIMIT {AUDITS}) a"""  # noqa: S608 - a number of ours
+
+
 async def counters(
-    session: AsyncSession, task_type: str, environment: str, workers: Sequence[str]
+    tx: Transaction, task_type: str, environment: str, workers: Sequence[str]
 ) -> dict[str, list[Counter]]:
     """The counters of the pool (owner empty) and of these workers, each owner's in a fixed order."""
-    statement = (
-        select(ConsensusCounter)
-        .where(
-            ConsensusCounter.task_type == task_type,
-            ConsensusCounter.environment == environment,
-            ConsensusCounter.owner.in_([POOL, *workers]),
-        )
-        .execution_options(populate_existing=True)
-    )
+    names = [POOL, *workers]
+    asked = names if tx.dialect == "postgresql" else to_json(names)
     found: dict[str, list[Counter]] = {}
-    for row in await session.scalars(statement):
-        found.setdefault(row.owner, []).append((row.field, row.truth, row.answer, row.value))
+    for owner, field, truth, answer, value in await tx.execute(
+        _COUNTERS[tx.dialect], (task_type, environment, asked)
+    ):
+        found.setdefault(owner, []).append((field, truth, answer, value))
     return {owner: sorted(rows) for owner, rows in found.items()}
 
 
@@ -50,29 +60,39 @@ async def learn(tx: Transaction, task_type: str, environment: str, changes: Chan
     """Add the changes. In their own order, which is one for all, so that no two transactions wait in a ring."""
     rows = [(task_type, environment, owner, _digest(key), *key, delta) for owner, key, delta in changes.add]
     if rows:
-        sql = for_dialect(_ADD, tx.dialect)
-        for row in rows:
-            await tx.execute(sql, row)
+        await tx.execute(for_dialect(_ADD, tx.dialect), rows)
 
 
-async def certificate(
-    session: AsyncSession, task_type: str, environment: str, level: Level
-) -> Certificate | None:
+async def certificate(tx: Transaction, task_type: str, environment: str, level: Level) -> Certificate | None:
     """What the audits of this task type prove, None as long as they prove nothing."""
+    asked = (task_type, environment)
+    there = (await tx.execute(for_dialect(_AUDITED, tx.dialect), asked)).one()
+    if not there[0]:
+        return None
+    kept = _certificates.setdefault(tx.database, {})
+    key = (*asked, level.rho, *there)
+    if key not in kept:
+        kept[key] = await _certify(tx, task_type, environment, level.rho)
+        while len(kept) > _KEPT:
+            del kept[next(iter(kept))]
+    return kept[key]
+
+
+# Audits are rare and decisions are not. An audit is never changed, and one more moves the count or an end of those that
+# are looked at, which are in the key.
+_certificates: WeakKeyDictionary[Database, dict[tuple[Any, ...], Certificate | None]] = WeakKeyDictionary()
+_KEPT = 256
+
+
+async def _certify(tx: Transaction, task_type: str, environment: str, rho: float) -> Certificate | None:
     statement = (
         select(Audit.confidence, Audit.right_answer)
         .where(Audit.task_type == task_type, Audit.environment == environment)
         .order_by(Audit.id.desc())
         .limit(AUDITS)
     )
-    found = (await session.execute(statement)).all()
-    return _certified(tuple((row[0], row[1]) for row in reversed(found)), level.rho) if found else None
-
-
-@functools.lru_cache(maxsize=256)
-def _certified(audits: tuple[tuple[float, int], ...], rho: float) -> Certificate | None:
-    """Kept, because audits are rare and decisions are not."""
-    found = [consensus.Audit(confidence=confidence, wrong=not right) for confidence, right in audits]
+    rows = reversed((await tx.session.execute(statement)).all())
+    found = [consensus.Audit(confidence=confidence, wrong=not right) for confidence, right in rows]
     return consensus.certify(found, ConsensusPolicy(rho=rho))
 
 

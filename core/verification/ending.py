@@ -11,7 +11,9 @@ import msgspec
 from sqlalchemy import func, select
 
 from core import clock, ids
+from core.db.base import to_json
 from core.db.compare_and_set import move
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.payouts.earn import earn_all
 from core.rates.model import Rate
@@ -31,7 +33,7 @@ from core.verification.model import Answered, Facing
 from core.verification.pipeline import sentence
 from core.verification.stage import Outcome, Reason, Verdict
 from core.verification.states import TRANSITIONS, RunState
-from core.verification.tables import VerdictRow, VerificationRun
+from core.verification.tables import VerificationRun
 
 
 async def verify(
@@ -41,12 +43,13 @@ async def verify(
     decision: Decision,
     record: Record,
     rate: Rate | None,
+    living: Sequence[Assignment],
 ) -> Any:
     """The decision's output is the task's; who agreed has earned, who did not is told why, everybody else on the task is
     set free. Gives what consensus learnt, as it is kept."""
     if len(answers) > 1:
         for one in answers:
-            await add_verdict(tx, one.run.id, _consensus_verdict(one, decision))
+            await add_verdicts(tx, one.run.id, [_consensus_verdict(one, decision)])
     changes = Changes()
     if len(answers) > 1:
         given = [Answer(worker=one.assignment.worker_id, output=one.submission.output) for one in answers]
@@ -61,6 +64,7 @@ async def verify(
         refused=decision.refused,
         rate=rate,
         learn=changes,
+        present=living,
     )
     return msgspec.to_builtins(changes.add) if changes.add else None
 
@@ -76,7 +80,9 @@ async def give_out(
     rate: Rate | None,
     learn: Changes,
     actor: str = "hub",
+    present: Sequence[Assignment] | None = None,
 ) -> None:
+    """The task is verified with this output. `present` are its living turns, where the caller has read them."""
     task = case.task
     right = [one for one in answers if one.submission.id in counted]
     for one in answers:
@@ -88,7 +94,7 @@ async def give_out(
         else:
             why = sentence(refused.get(one.submission.id) or [_NOT_COUNTED])
             await leave(tx, one.assignment, AssignmentState.REFUSED, reason=why)
-    await end_all(tx, task.id, "answered_by_another")
+    await end_all(tx, task.id, "answered_by_another", among=present)
     await learn_from(tx, task, learn)
     workers = sorted(one.assignment.worker_id for one in right)
     await earn_all(tx, task, workers, case.plan, rate)  # charges the organisation as well
@@ -158,19 +164,30 @@ async def end_run(tx: Transaction, run: VerificationRun, to: RunState) -> None:
     await move(tx, run, to, table=TRANSITIONS, ended_at=clock.from_ms(await tx.now_ms()))
 
 
-async def add_verdict(tx: Transaction, run_id: str, verdict: Verdict) -> None:
-    tx.session.add(
-        VerdictRow(
-            id=ids.new("vdt"),
-            run_id=run_id,
-            stage=verdict.stage,
-            outcome=str(verdict.outcome),
-            reasons=msgspec.to_builtins(verdict.reasons),
-            score=verdict.score,
-            evidence=verdict.evidence,
-            created_at=clock.from_ms(await tx.now_ms()),
+_VERDICT = """
+    INSERT INTO verdicts (id, run_id, stage, outcome, reasons, score, evidence, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6::float8, $7, $8::bigint)"""
+
+
+async def add_verdicts(tx: Transaction, run_id: str, verdicts: Sequence[Verdict]) -> None:
+    """In their order, which is that of their ids."""
+    if not verdicts:
+        return
+    now = await tx.now_ms()
+    rows = [
+        (
+            ids.new("vdt"),
+            run_id,
+            one.stage,
+            str(one.outcome),
+            to_json(one.reasons),
+            one.score,
+            None if one.evidence is None else to_json(one.evidence),
+            now,
         )
-    )
+        for one in verdicts
+    ]
+    await tx.execute(for_dialect(_VERDICT, tx.dialect), rows)
 
 
 _NOT_COUNTED = Reason(code="not_counted", message="This answer was not counted")

@@ -18,6 +18,7 @@ from core.access.tables import Organisation
 from core.billing.actions import balance, open_accounts
 from core.billing.plans import Quote
 from core.db.compare_and_set import move
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.money import Currency
 from core.outbox.rows import Lease
@@ -37,7 +38,7 @@ from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.verification import book, consensus
 from core.verification.consensus import Answer, Changes
-from core.verification.ending import add_verdict
+from core.verification.ending import add_verdicts
 from core.verification.fold import MILLION, Record, book_of, consensus_policy
 from core.verification.gold_rate import AFTER_ALARM_DAYS, rate
 from core.verification.model import Answered, Facing
@@ -55,16 +56,15 @@ AGAIN_SECONDS = 60
 LOOKED_AT = 50
 
 
+_ACTIVE = "SELECT id FROM gold_items WHERE task_type = $1 AND environment = $2 AND state = $3 LIMIT 1"
+
+
 async def draw(tx: Transaction, case: Facing, worker_id: str) -> bool:
     """Whether this worker's next turn is gold; if so it is on its way. A draw for each answer, independent of all
     others. Without an item of the type that is still active nothing is drawn."""
     task = case.task
-    active = select(GoldItem.id).where(
-        GoldItem.task_type == task.task_type,
-        GoldItem.environment == task.environment,
-        GoldItem.state == str(GoldState.ACTIVE),
-    )
-    if await tx.session.scalar(active.limit(1)) is None:
+    where = (task.task_type, task.environment, str(GoldState.ACTIVE))
+    if (await tx.execute(for_dialect(_ACTIVE, tx.dialect), where)).first() is None:
         return False
     row = (await of_type(tx.session, task.task_type, [worker_id])).get(worker_id)
     now = await tx.now_ms()
@@ -279,7 +279,7 @@ async def judge(tx: Transaction, case: Facing, one: Answered, record: Record | N
         score=share,
         evidence={"item": item.id},
     )
-    await add_verdict(tx, one.run.id, verdict)
+    await add_verdicts(tx, one.run.id, [verdict])
     await add_evidence(tx, one.assignment.worker_id, case.task.task_type, "gold", share, 1.0)
     await move(
         tx,

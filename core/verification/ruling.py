@@ -26,10 +26,11 @@ from core.tasks.states import TaskStatus
 from core.tasks.types import TaskTypes
 from core.verification import appeals, book, consensus, evidence, gold_items, reviewing
 from core.verification.consensus import Answer, Changes
-from core.verification.decide import facing, verdicts_of
-from core.verification.ending import add_verdict, after_refusal, give_out, refuse
+from core.verification.decide import facing
+from core.verification.ending import add_verdicts, after_refusal, give_out, refuse
 from core.verification.fold import Decision, book_of, consensus_policy
 from core.verification.fold import Record as DecisionRecord
+from core.verification.loading import verdicts_of
 from core.verification.model import Answered, Facing
 from core.verification.pipeline import sentence
 from core.verification.stage import Outcome, Reason, Verdict
@@ -110,7 +111,7 @@ async def _answer(tx: Transaction, case: Facing, row: Review, ruling: Ruling, ra
     output = _output(case, answers, ruling, decided)
     for one in answers:
         right = one.submission.id in ruling.right
-        await add_verdict(tx, one.run.id, _verdict(right, ruling.note))
+        await add_verdicts(tx, one.run.id, [_verdict(right, ruling.note)])
     await _learn(tx, case, answers, ruling, output, record)
     await _audited(tx, case, row, decided, ruling, chance=1.0)
     await gold_items.harvest(tx, case, output, actor=f"person:{row.decided_by}")

@@ -7,7 +7,6 @@ import hashlib
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
@@ -17,7 +16,7 @@ from core.routing.tables import Assignment, Submission
 from core.tasks.model import Environment
 from core.tasks.tables import Task
 from core.verification.anomaly import detect
-from core.verification.anomaly.marks import doubtful
+from core.verification.anomaly.marks import MILD
 from core.verification.anomaly.model import (
     SHARDS,
     Behaviour,
@@ -33,53 +32,72 @@ OTHERS = 9  # answers to the same task that are compared
 _OPEN = """
     INSERT INTO anomaly_memories (task_type, environment, owner, memory, updated_at) VALUES ($1, $2, $3, '{}', $4::bigint)
     ON CONFLICT DO NOTHING"""
-_OWN = "SELECT memory FROM anomaly_memories WHERE task_type = $1 AND environment = $2 AND owner = $3"
-_SHARDS = """
+_HELD = """
     SELECT owner, memory FROM anomaly_memories
-    WHERE task_type = $1 AND environment = $2 AND owner >= 'pool:' AND owner < 'pool;'"""
+    WHERE task_type = $1 AND environment = $2 AND owner IN ($3, $4) ORDER BY owner"""
 _KEEP = """
     UPDATE anomaly_memories SET memory = $1, updated_at = $2::bigint
     WHERE task_type = $3 AND environment = $4 AND owner = $5"""
+# All that is known around an answer but the two memories that it changes: what it is, two words of it, and an order.
+_AROUND = f"""
+    SELECT 'pool', owner, memory, '' FROM anomaly_memories
+    WHERE task_type = $1 AND environment = $2 AND owner >= 'pool:' AND owner < 'pool;'
+    UNION ALL SELECT 'mark', kind, '', '' FROM worker_marks WHERE worker_id = $3 AND closed_at IS NULL
+    UNION ALL SELECT 'device', '', noticed, '' FROM answer_signals WHERE assignment_id = $4
+    UNION ALL SELECT 'other', worker_id, output, id FROM (
+        SELECT worker_id, output, id FROM submissions WHERE task_id = $5 AND id <> $6 ORDER BY id LIMIT {OTHERS}) o"""  # noqa: S608 - a number of ours
 
 
 async def behaviour(
     tx: Transaction, task: Task, submission: Submission, assignment: Assignment, *, timed: bool = False
 ) -> Behaviour:
-    """What is known around one answer. The worker's memory stays locked until the commit. `timed`: the seconds are a
-    person's, in the test environment too."""
-    key = (task.task_type, task.environment)
-    others = await tx.session.execute(
-        select(Submission.worker_id, Submission.output)
-        .where(Submission.task_id == task.id, Submission.id != submission.id)
-        .order_by(Submission.id)
-        .limit(OTHERS)
+    """What is known around one answer. The worker's memory and their part of the pool stay locked until the commit.
+    `timed`: the seconds are a person's, in the test environment too."""
+    key, worker = (task.task_type, task.environment), submission.worker_id
+    shard = _shard(worker)
+    held = await _locked(tx, key, sorted((worker, shard)))
+    rows = await tx.execute(
+        for_dialect(_AROUND, tx.dialect), (*key, worker, assignment.id, task.id, submission.id)
     )
+    around: dict[str, list[Any]] = {"pool": [], "mark": [], "device": [], "other": []}
+    for what, *words in rows:
+        around[what].append(words)
+    pools = {owner: msgspec.json.decode(memory, type=Pool) for owner, memory, _ in around["pool"]}
+    pools[shard] = msgspec.json.decode(held[shard], type=Pool)
     began = assignment.accepted_at
-    seconds = (submission.created_at - began).total_seconds() if began else None
     return Behaviour(
         given=Given(
-            worker=submission.worker_id,
+            worker=worker,
             answer=submission.output,
-            seconds=seconds,
-            device=await device_of(tx.session, assignment.id),
+            seconds=(submission.created_at - began).total_seconds() if began else None,
+            device=next((msgspec.json.decode(one[1], type=Device) for one in around["device"]), None),
         ),
-        memory=await _locked(tx, key, submission.worker_id, Memory),
-        pool=detect.merged(await _shards(tx, key)),
-        others=[Given(worker=worker, answer=answer) for worker, answer in others.all()],
+        memory=msgspec.json.decode(held[worker], type=Memory),
+        pool=detect.merged(pools),
+        shard=pools[shard],
+        others=[
+            Given(worker=other, answer=None if output is None else msgspec.json.decode(output))
+            for other, output, _ in sorted(around["other"], key=lambda one: one[2])
+        ],
         live=task.environment == Environment.LIVE,
         timed=timed or task.environment == Environment.LIVE,
-        marked=await doubtful(tx.session, submission.worker_id),
+        marked=sorted({kind for kind, *_ in around["mark"]} - MILD),
     )
 
 
 async def remember(tx: Transaction, task: Task, seen: Behaviour) -> None:
     """The answer becomes part of what is remembered. A gold answer teaches the pool as well: it looks like any other."""
-    key, worker = (task.task_type, task.environment), seen.given.worker
-    odd = detect.found(task.payload, seen)
-    await _keep(tx, key, worker, detect.remembered(seen.memory, seen, odd))
-    owner = f"pool:{int(hashlib.sha256(worker.encode()).hexdigest(), 16) % SHARDS}"
-    shard = await _locked(tx, key, owner, Pool)
-    await _keep(tx, key, owner, detect.pooled(shard, seen))
+    worker, now = seen.given.worker, await tx.now_ms()
+    memory = detect.remembered(seen.memory, seen, detect.found(task.payload, seen))
+    rows = [
+        (msgspec.json.encode(value).decode(), now, task.task_type, task.environment, owner)
+        for owner, value in ((worker, memory), (_shard(worker), detect.pooled(seen.shard, seen)))
+    ]
+    await tx.execute(for_dialect(_KEEP, tx.dialect), rows)
+
+
+def _shard(worker: str) -> str:
+    return f"pool:{int(hashlib.sha256(worker.encode()).hexdigest(), 16) % SHARDS}"
 
 
 async def notice(tx: Transaction, assignment_id: str, worker_id: str, noticed: Device) -> None:
@@ -101,20 +119,16 @@ async def device_of(session: AsyncSession, assignment_id: str) -> Device | None:
     return None if row is None else msgspec.convert(row.noticed, Device)
 
 
-async def _locked(tx: Transaction, key: tuple[str, str], owner: str, kind: type[Any]) -> Any:
-    sql = _OWN + (" FOR UPDATE" if tx.dialect == "postgresql" else "")
-    found = (await tx.execute(for_dialect(sql, tx.dialect), (*key, owner))).scalar()
-    if found is None:
-        await tx.execute(for_dialect(_OPEN, tx.dialect), (*key, owner, await tx.now_ms()))
-        found = (await tx.execute(for_dialect(sql, tx.dialect), (*key, owner))).scalar_one()
-    return msgspec.json.decode(found, type=kind)
+async def _locked(tx: Transaction, key: tuple[str, str], owners: list[str]) -> dict[str, str]:
+    """The memories of the two owners as text, held; those that are missing are begun. In one order for all."""
+    sql = for_dialect(_HELD + (" FOR UPDATE" if tx.dialect == "postgresql" else ""), tx.dialect)
+    found = await _texts(tx, sql, (*key, *owners))
+    if len(found) < len(owners):
+        now = await tx.now_ms()
+        await tx.execute(for_dialect(_OPEN, tx.dialect), [(*key, owner, now) for owner in owners])
+        found = await _texts(tx, sql, (*key, *owners))
+    return found
 
 
-async def _shards(tx: Transaction, key: tuple[str, str]) -> dict[str, Pool]:
-    rows = await tx.execute(for_dialect(_SHARDS, tx.dialect), key)
-    return {owner: msgspec.json.decode(memory, type=Pool) for owner, memory in rows}
-
-
-async def _keep(tx: Transaction, key: tuple[str, str], owner: str, value: Memory | Pool) -> None:
-    text = msgspec.json.encode(value).decode()
-    await tx.execute(for_dialect(_KEEP, tx.dialect), (text, await tx.now_ms(), *key, owner))
+async def _texts(tx: Transaction, sql: str, parameters: tuple[str, ...]) -> dict[str, str]:
+    return {row[0]: row[1] for row in await tx.execute(sql, parameters)}

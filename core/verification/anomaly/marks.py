@@ -92,13 +92,3 @@ async def still_open(session: AsyncSession, limit: int = 200) -> list[WorkerMark
         select(WorkerMark).where(WorkerMark.closed_at.is_(None)).order_by(WorkerMark.id.desc()).limit(limit)
     )
     return list(await session.scalars(statement))
-
-
-async def doubtful(session: AsyncSession, worker_id: str) -> list[str]:
-    """The kinds of the worker's open marks for which answers are looked at more closely."""
-    statement = select(WorkerMark.kind).where(
-        WorkerMark.worker_id == worker_id,
-        WorkerMark.closed_at.is_(None),
-        WorkerMark.kind.not_in([str(kind) for kind in MILD]),
-    )
-    return sorted(set(await session.scalars(statement)))

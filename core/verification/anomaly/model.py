@@ -70,7 +70,8 @@ class Pool(msgspec.Struct, kw_only=True):
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """What the stage looks at: this answer, what is remembered, and the other answers to the task. `live` is False for
-    simulated people, of whom nobody could look; `timed` when the seconds say nothing, as theirs. `marked` are the kinds of the worker's open marks."""
+    simulated people, of whom nobody could look; `timed` when the seconds say nothing, as theirs. `marked` are the kinds of
+    the worker's open marks, `shard` the part of the pool that this worker's answers go into."""
 
     given: Given
     memory: Memory
@@ -79,6 +80,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     live: bool = True
     timed: bool = True
     marked: list[str] = []
+    shard: Pool = msgspec.field(default_factory=Pool)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock, ids
 from core.billing import actions as billing
@@ -31,6 +32,12 @@ QUESTION = (
     "Is the parcel that the customer complains of in her message of Monday covered by the shop's insurance, "
     "and which of the three reasons on the list applies to it?"
 )
+
+
+async def doubtful(session: AsyncSession, worker_id: str) -> list[str]:
+    """The kinds of the worker's open marks for which answers are doubted."""
+    open_ = {row.kind for row in await marks.of_worker(session, worker_id) if row.closed_at is None}
+    return sorted(open_ - marks.MILD)
 
 
 async def asked(work: UnitOfWork) -> tuple[Hub, str, str]:
@@ -193,7 +200,7 @@ async def test_a_shared_address_or_device_is_a_cluster_and_no_doubt(work: UnitOf
         clusters = dict((await session.execute(select(Worker.id, Worker.cluster_id))).all())
         assert clusters == {a: a, b: a, c: c, d: c}
         assert [row.kind for row in await marks.of_worker(session, a)] == ["shared"]
-        assert await marks.doubtful(session, a) == []
+        assert await doubtful(session, a) == []
 
 
 async def test_evidence_that_a_worker_turned_bad_is_a_mark_and_ends_with_an_operators_word(
@@ -211,7 +218,7 @@ async def test_evidence_that_a_worker_turned_bad_is_a_mark_and_ends_with_an_oper
     async with work.read() as session:
         [mark] = await marks.of_worker(session, worker)
         assert (mark.kind, mark.task_type) == ("turned", "triage")
-        assert await marks.doubtful(session, worker) == ["turned"]
+        assert await doubtful(session, worker) == ["turned"]
     with pytest.raises(Invalid):
         async with work.begin("marks.close") as tx:
             await marks.close(tx, mark.id, actor="person:op", note=" ")
@@ -223,7 +230,7 @@ async def test_evidence_that_a_worker_turned_bad_is_a_mark_and_ends_with_an_oper
     await reviewed(work)
     async with work.read() as session:
         assert [row.id for row in await marks.of_worker(session, worker)] == [mark.id]
-        assert await marks.doubtful(session, worker) == []
+        assert await doubtful(session, worker) == []
 
 
 async def test_one_mark_of_a_kind_with_the_newest_numbers(work: UnitOfWork) -> None:
