@@ -1,5 +1,4 @@
-"""The few statements that run for every delivery, task and job, as text for the driver, in both dialects.
-The ORM costs 4.4 times the bare path; everything that runs less often uses it."""
+"""The few statements that run for every delivery, task and job, as text for the driver (the ORM costs 4.4 times it)."""
 
 from __future__ import annotations
 
@@ -45,9 +44,8 @@ _OUTBOX = OutboxSql(
           AND (state = 'pending' OR (state = 'leased' AND lease_until < NOW_MS))
         RETURNING lease_token, queue, topic, subject, body, attempts, lease_until, NOW_MS - created_at""",
     renew="""
-        UPDATE outbox SET lease_until = NOW_MS + $1::bigint
-        WHERE id = $2 AND lease_token = $3 AND state = 'leased' AND lease_until >= NOW_MS
-        RETURNING NOW_MS""",
+        UPDATE outbox SET lease_until = NOW_MS + $1::bigint WHERE id = $2 AND lease_token = $3
+        AND state = 'leased' AND lease_until >= NOW_MS RETURNING NOW_MS""",
     done="""
         UPDATE outbox SET state = 'done', ended_at = NOW_MS, lease_until = NULL
         WHERE id = $1 AND lease_token = $2 AND state = 'leased' AND lease_until >= NOW_MS

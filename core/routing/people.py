@@ -80,6 +80,51 @@ async def free_workers(session: AsyncSession, question: Question, now_ms: int, l
 
 
 @functools.cache
+def _anybody(dialect: str, skilled: bool) -> str:
+    """Whether somebody may take the task at all, now or as soon as they are back and have a hand free: `RULES` without those
+    that pass by themselves. $1 organisation, $2 environment, $3 tier, $4 payout, $5 the task, $6 language, $7 tier of
+    experts, $8 whether only the organisation's own people are asked, $9 the skills and $10 how many they are."""
+    word = "SELECT 1 FROM organisation_workers o WHERE o.organisation_id = $1 AND o.worker_id = w.id AND o.kind ="
+    sql = f"""
+        SELECT w.id FROM workers w JOIN people p ON p.id = w.id
+        WHERE w.environment = $2 AND p.blocked_at IS NULL AND w.tier >= $3::int AND w.price_floor_msat <= $4::bigint
+          AND NOT EXISTS (
+              SELECT 1 FROM assignments a JOIN workers h ON h.id = a.worker_id
+              WHERE a.task_id = $5
+                AND (h.id = w.id OR h.cluster_id = w.cluster_id OR h.payout_address = w.payout_address))
+          AND NOT EXISTS (SELECT 1 FROM suspensions x WHERE x.worker_id = w.id AND x.state = 'in_force')
+          AND ($6::text IS NULL OR w.languages LIKE '%"' || $6::text || '"%')
+          AND ($7::int IS NULL OR w.expert OR w.tier >= $7::int)
+          AND NOT EXISTS ({word} 'block') AND (NOT $8::boolean OR EXISTS ({word} 'allow'))"""  # noqa: S608 - text of ours
+    if skilled:
+        sql += f"""
+          AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect].format("$9")}
+                       GROUP BY worker_id HAVING count(*) = $10::bigint)"""  # noqa: S608 - text of ours
+    return for_dialect(f"{sql} LIMIT 1", dialect)
+
+
+async def anybody(session: AsyncSession, question: Question) -> bool:
+    """False when all who may take the task have had it: to wait for somebody is to wait for a person to join."""
+    connection = await session.connection()
+    dialect = connection.dialect.name
+    wanted: tuple[Any, ...] = ()
+    if question.skills:
+        wanted = (names(sorted(question.skills), dialect), len(question.skills))
+    asked = (
+        question.organisation_id,
+        question.environment,
+        question.minimum_tier,
+        question.payout_msat,
+        question.task_id,
+        question.language,
+        question.experts_from,
+        question.allow_listed,
+    )
+    sql = _anybody(dialect, bool(question.skills))
+    return (await connection.exec_driver_sql(sql, (*asked, *wanted))).first() is not None
+
+
+@functools.cache
 def _named(dialect: str) -> str:
     sql = f"""SELECT {_columns(dialect)} FROM workers w JOIN people p ON p.id = w.id
         WHERE w.id {_AMONG[dialect].format("$2")}"""  # noqa: S608 - text of ours

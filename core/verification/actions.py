@@ -94,12 +94,14 @@ async def advance(
 async def decide_now(
     work: UnitOfWork, lease: Lease, types: TaskTypes, plans: Plans, rate_of: Callable[[], Rate]
 ) -> None:
-    """Topic `task.decide`: what the answers that are there come to. `closing` in its body: nobody else is asked."""
+    """Topic `task.decide`: what the answers that are there come to. `closing` in its body: nobody else is asked.
+    `nobody_left`: nobody else may be asked; what a reviewer would decide at the hard stop goes to them now, the rest waits."""
     rate = _rate(rate_of)
     async with work.finishing(lease, "tasks.decide") as tx:
         task = await task_for_update(tx, lease.subject)
         case = await facing(tx, task, types, plans)
-        await decide(tx, case, rate, closing=bool(lease.body.get("closing")))
+        closing, nobody = bool(lease.body.get("closing")), bool(lease.body.get("nobody_left"))
+        await decide(tx, case, rate, closing=closing, nobody_left=nobody)
 
 
 async def judge_recorded(tx: Transaction, submission_id: str, types: TaskTypes, plans: Plans) -> None:

@@ -77,10 +77,12 @@ async def decide(
     rate: Rate | None,
     *,
     closing: bool = False,
+    nobody_left: bool = False,
     present: list[Turn] | None = None,
 ) -> Decision | None:
     """The decision that was made and carried out; None when no answer of the task waits for one. `present` are the turns
-    at the task, where the caller has read them under its lock."""
+    at the task, where the caller has read them under its lock. `nobody_left`: as `closing`, but nothing is done unless a
+    reviewer is to decide: until the hard stop somebody may join who answers."""
     task = case.task
     if task.status != TaskStatus.SUBMITTED:
         return None
@@ -89,12 +91,14 @@ async def decide(
     if not any(one.run.state in (RunState.RUNNING, RunState.NEEDS_ANSWER) for one in answers):
         return None
     working = [one.assignment for one in present if one.assignment.state in HOLDS_CAPACITY]
-    record = await _record(tx, case, answers, len(working), unjudged, closing=closing)
+    record = await _record(tx, case, answers, len(working), unjudged, closing=closing or nobody_left)
     outputs = {one.submission.id: one.submission.output for one in answers}
     decision = fold(record, Question(payload=task.payload, schema=task.output_schema, outputs=outputs))
+    if nobody_left and (decision.step is not Step.QA or working):
+        return None
     kept = await _keep(tx, task, record, decision)
     living = [one.assignment for one in present]
-    if (learnt := await _act(tx, case, answers, decision, record, rate, living)) is not None:
+    if (learnt := await _act(tx, case, answers, decision, record, rate, living, nobody_left)) is not None:
         await tx.execute(for_dialect(_LEARNT, tx.dialect), (kept, to_json(learnt)))
     return decision
 
@@ -107,6 +111,7 @@ async def _act(
     record: Record,
     rate: Rate | None,
     living: list[Assignment],
+    nobody_left: bool,
 ) -> Any:
     """Gives what consensus learnt, as it is kept with the decision; None for nothing."""
     task, learnt = case.task, None
@@ -121,6 +126,8 @@ async def _act(
         case Step.QA:
             await _to(tx, answers, RunState.NEEDS_QA)
             why = [Reason(code=decision.reason, message=WHY_QA[decision.reason])]
+            if nobody_left:
+                why.append(Reason(code="nobody_left", message="Nobody else may be asked"))
             await open_review(tx, case, kind="qa", subject=task.id, why=why)
         case Step.VERIFIED:
             if for_one_alone(task):

@@ -24,6 +24,7 @@ NAMES = (
     "crash",  # kill -9 everywhere between ledger and receiver
     "write_once",  # kill -9 everywhere while the ticket system misbehaves
     "hostile",  # what a hostile schema, answer or body costs
+    "pipeline",  # what one answer costs from its coming to its pay, with 100,000 before it
     "attackers",  # who does not do the work: found after how many answers, and what got through
     "consensus",  # answers of real crowds, beside crowd-kit's methods
     "startup",  # what a hub costs before it works

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from core.billing.actions import balance
+from core.billing.actions import balance, credit
 from core.db.unit_of_work import UnitOfWork
 from core.ledger.check import check
 from core.money import Currency
 from core.outbox import rows
 from core.payouts.tables import Payout
 from core.routing.tables import Assignment
-from core.tasks.model import RiskTier
+from core.tasks.model import Environment, RiskTier
 from core.tasks.types import TaskTypes
 from core.verification.policy import Checks, Level, Otherwise
 from core.verification.replay import replay
@@ -193,6 +193,65 @@ async def test_nobody_for_the_second_place_ends_at_the_hard_stop_with_what_is_th
         assert '"short":true' in last
     async with work.begin("test.balance") as tx:
         assert await balance(tx, organisation, "test") - before == 2 * PAYOUT_MSAT + FEE_MSAT
+
+
+@pytest.mark.parametrize("answers", [[YES], [YES, NO]], ids=["too few", "they disagree"])
+async def test_when_nobody_else_may_be_asked_a_reviewer_decides_at_once(
+    work: UnitOfWork, answers: list[Any]
+) -> None:
+    """One more person is there, who is paid where the first is, and one of less trust: neither may be asked."""
+    kind = a_type(skills=["refunds"])
+    hub = Hub(work, kind)
+    hub.types = TaskTypes(
+        [kind], Checks(risk={RiskTier.LOW: Level(answers_min=2, answers_max=4, short=Otherwise.QA)})
+    )
+    live = {"environment": Environment.LIVE, "skills": ["refunds"]}
+    async with work.begin("test.seed") as tx:
+        owner = await an_organisation(tx)
+        await credit(tx, owner, "live", 10 * PAYOUT_MSAT, "first", "test")
+        people = [
+            await a_worker(tx, payout_address=f"w{n}@example.test", **live) for n, _ in enumerate(answers)
+        ]
+        await a_worker(tx, environment=Environment.LIVE)
+        task_id = await a_task(
+            tx, owner, output_schema=SCHEMA, answers_wanted=2, answers_max=4, environment="live",
+            reserved_msat=4 * PAYOUT_MSAT + FEE_MSAT,
+        )  # fmt: skip
+    await hub.drain()
+    async with work.begin("test.twin") as tx:
+        twin = await a_worker(tx, payout_address="w0@example.test", available=False, **live)
+    for worker_id, output in zip(people, answers, strict=True):
+        await give(hub, task_id, worker_id, output)
+    await hub.drain()
+    async with work.read() as session:
+        [(waits, _)] = await queue(session)
+        reasons = [one["code"] for one in waits.why]
+    assert (waits.task_id, waits.kind) == (task_id, "qa")
+    assert reasons == ["short" if len(answers) == 1 else "undecided", "nobody_left"]
+    assert (await steps(work, task_id))[-1] == "qa"
+    assert twin not in await states(hub, task_id)
+
+
+async def test_who_is_away_may_come_back_so_the_task_waits_for_them(work: UnitOfWork) -> None:
+    hub = Hub(work, a_type())
+    level = Level(answers_min=2, answers_max=4, short=Otherwise.QA)
+    hub.types = TaskTypes([a_type()], Checks(risk={RiskTier.LOW: level}))
+    async with work.begin("test.seed") as tx:
+        owner = await an_organisation(tx)
+        await credit(tx, owner, "live", 10 * PAYOUT_MSAT, "first", "test")
+        only = await a_worker(tx, environment=Environment.LIVE)
+        await a_worker(tx, environment=Environment.LIVE, available=False)
+        task_id = await a_task(
+            tx, owner, output_schema=SCHEMA, answers_wanted=2, answers_max=4, environment="live",
+            reserved_msat=4 * PAYOUT_MSAT + FEE_MSAT,
+        )  # fmt: skip
+    await hub.drain()
+    await give(hub, task_id, only, YES)
+    await hub.drain()
+    assert (await hub.task(task_id)).status == "submitted"
+    async with work.read() as session:
+        assert await queue(session) == []
+    assert await steps(work, task_id) == ["another"]
 
 
 async def test_a_refused_answer_is_replaced_while_the_other_waits(work: UnitOfWork) -> None:
