@@ -141,6 +141,16 @@ def _method(connection: Connection) -> str:
     return cast("dict[str, str]", connection.scope).get("method", "GET")
 
 
+async def bearer_of(connection: Connection) -> SignedIn | None:
+    """Whose living session stands in `Authorization: Bearer`; no cookie is looked at, so no other site acts in their name."""
+    scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
+    token = presented.strip()
+    if scheme.lower() != "bearer" or not 20 <= len(token) <= 100 or not token.isascii():
+        return None
+    async with services_of(connection).work.read() as session:
+        return await sessions.find(session, token)
+
+
 async def _signed_in(connection: Connection) -> SignedIn | None:
     services = services_of(connection)
     token = connection.cookies.get(cookie_name(services.settings.public_url), "")

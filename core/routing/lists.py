@@ -1,5 +1,5 @@
-"""An organisation's own word on people: whom it wants no more, and whom alone it wants. Called by `hub organisations`
-and read by routing (`statements.py`, `directory/entry.py`)."""
+"""An organisation's own word on people: whom it wants no more, and whom alone it wants. Called by `hub organisations`,
+the operator's pages and API, and read by routing (`statements.py`, `directory/entry.py`)."""
 
 from __future__ import annotations
 
@@ -80,5 +80,19 @@ async def listed(session: AsyncSession, organisation_id: str) -> list[tuple[Orga
         .join(Person, Person.id == OrganisationWorker.worker_id)
         .where(OrganisationWorker.organisation_id == organisation_id)
         .order_by(OrganisationWorker.kind, Person.name, Person.id)
+    )
+    return [(row[0], row[1]) for row in (await session.execute(statement)).all()]
+
+
+async def page(
+    session: AsyncSession, organisation_id: str, *, after: str = "", limit: int = 50
+) -> list[tuple[OrganisationWorker, Person]]:
+    """Those on the lists by worker id, from the id `after` on; fewer than `limit` means the end."""
+    statement = (
+        select(OrganisationWorker, Person)
+        .join(Person, Person.id == OrganisationWorker.worker_id)
+        .where(OrganisationWorker.organisation_id == organisation_id, OrganisationWorker.worker_id > after)
+        .order_by(OrganisationWorker.worker_id)
+        .limit(limit)
     )
     return [(row[0], row[1]) for row in (await session.execute(statement)).all()]

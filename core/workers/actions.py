@@ -30,6 +30,8 @@ __all__ = [
     "pause",
     "resume",
     "set_auto_assign",
+    "set_cluster",
+    "set_expert",
     "set_payout_address",
 ]
 
@@ -139,6 +141,31 @@ async def set_auto_assign(
     if worker.auto_assign != wanted:
         worker.auto_assign = wanted
         await record(tx, actor=actor, action="worker.auto_assign_changed", subject=worker_id, to=wanted)
+    return worker
+
+
+async def set_expert(tx: Transaction, worker_id: str, expert: bool, *, actor: str) -> Worker:
+    """Whether the worker belongs to the pool of experts, which some plans ask for. Raises NotFound."""
+    worker = await locked(tx, worker_id)
+    if worker.expert != expert:
+        worker.expert = expert
+        await record(tx, actor=actor, action="worker.expert_changed", subject=worker_id, to=expert)
+        if worker.available:
+            announce_free(tx, worker.environment)
+    return worker
+
+
+async def set_cluster(tx: Transaction, worker_id: str, cluster_id: str | None, *, actor: str) -> Worker:
+    """The one person (or group) whom the worker's account seems to belong to: no two of a cluster get the same task. None
+    takes them out of it. Raises Invalid for a name that is none, NotFound."""
+    name = None if cluster_id is None else check.cluster(cluster_id)
+    worker = await locked(tx, worker_id)
+    before = worker.cluster_id
+    if before != name:
+        worker.cluster_id = name
+        await record(tx, actor=actor, action="worker.cluster_changed", subject=worker_id, was=before, to=name)
+        if worker.available:
+            announce_free(tx, worker.environment)
     return worker
 
 

@@ -55,6 +55,15 @@ def skills(wanted: Iterable[str]) -> frozenset[str]:
     return tidy
 
 
+def cluster(text: str) -> str:
+    """Raises Invalid for a name that is none."""
+    tidy = text.strip()
+    if _SKILL.match(tidy) is None:
+        told = {"cluster": "1 to 64 of a-z, 0-9, `_ . : -`; leave it out to take somebody out of theirs"}
+        raise Invalid("bad_cluster", "This is no name of a cluster", field_errors=told)
+    return tidy
+
+
 def new_worker(new: NewWorker) -> None:
     """Raises Invalid, with every field that is wrong."""
     skills(new.skills)

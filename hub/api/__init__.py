@@ -10,6 +10,7 @@ from hub.api import (
     health,
     inbound,
     lnurl,
+    operator,
     rail_webhooks,
     receipt_keys,
     schema,
@@ -33,5 +34,6 @@ def routers(public_url: str) -> list[Router]:
         lnurl.ROUTER,
         receipt_keys.ROUTER,
         worker.ROUTER,
+        operator.ROUTER,
         schema.router(public_url),
     ]

@@ -36,7 +36,7 @@ from hub.api.worker_views import (
     task_view,
     turn_view,
 )
-from hub.auth import services_of
+from hub.auth import bearer_of
 from hub.pages import desk as desks
 from hub.pages.guards import no_nul
 from hub.services import Services
@@ -52,11 +52,7 @@ _form = msgspec.json.Decoder(dict[str, list[str]])
 
 async def bearer(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard: a living session of a worker in `Authorization: Bearer`."""
-    scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
-    person = None
-    if scheme.lower() == "bearer" and 20 <= len(presented.strip()) <= 100 and presented.isascii():
-        async with services_of(connection).work.read() as session:
-            person = await sessions.find(session, presented.strip())
+    person = await bearer_of(connection)
     if person is None:
         raise Unauthenticated("sign_in", "A session token is required: Authorization: Bearer ...")
     if not may(person.role, Scope.ANSWER):

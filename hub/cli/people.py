@@ -156,6 +156,34 @@ def grant_skill(email: str, skill: str) -> None:
     click.echo(f"{email} has {skill}")
 
 
+@command.command("expert")
+@click.argument("email")
+@click.argument("word", type=click.Choice(["yes", "no"]))
+def expert(email: str, word: str) -> None:
+    """Put a worker into the pool of experts, or take them out."""
+
+    async def act(wiring: Wiring) -> None:
+        async with wiring.services.work.begin("operator.worker") as tx:
+            await workers.set_expert(tx, await _worker_id(tx, email), word == "yes", actor=OPERATOR)
+
+    run(act)
+    click.echo(f"{email} {'is' if word == 'yes' else 'is not'} an expert")
+
+
+@command.command("cluster")
+@click.argument("email")
+@click.argument("name", required=False)
+def cluster(email: str, name: str | None) -> None:
+    """Say which accounts seem to be one person: no two of a cluster get the same task. Without NAME: out of theirs."""
+
+    async def act(wiring: Wiring) -> None:
+        async with wiring.services.work.begin("operator.worker") as tx:
+            await workers.set_cluster(tx, await _worker_id(tx, email), name, actor=OPERATOR)
+
+    run(act)
+    click.echo(f"{email} is in {name}" if name else f"{email} is in no cluster")
+
+
 async def _worker_id(tx: people.Transaction, email: str) -> str:
     person = await people.by_email(tx.session, email)
     if person is None:

@@ -16,8 +16,9 @@ from core.access.sessions import SignedIn
 from core.access.tables import Person
 from core.errors import HubError, Invalid
 from core.tasks.model import Environment
+from core.workers import actions, skills, standing, suspensions
 from core.workers import queries as workers
-from core.workers import skills, standing, suspensions
+from core.workers.tables import Worker
 from hub import auth
 from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
@@ -44,7 +45,11 @@ async def _people(
         ids = [one.id for one in found]
         rows = await session.scalars(select(Person).where(Person.id.in_(ids)))
         people = {row.id: row for row in rows}
+        marks = await session.execute(
+            select(Worker.id, Worker.expert, Worker.cluster_id).where(Worker.id.in_(ids))
+        )
         context = {
+            "marks": {row.id: row for row in marks},
             "waiting": await invitations.waiting(session),
             "appeals": await suspensions.open_appeals(session),
             "suspended": {
@@ -140,7 +145,8 @@ async def change(
     person: NamedDependency[SignedIn],
     services: NamedDependency[Services],
 ) -> Response[str] | Redirect:
-    """`do` is suspend, lift, tier, grant, revoke or link; `text` the reason, the tier or the skill that goes with it."""
+    """`do` is suspend, lift, tier, grant, revoke, expert, cluster or link; `text` what goes with it: the reason, the tier, the
+    skill, yes or no, the name of the cluster."""
     form = await request.form()
     do, text = (str(form.get(name) or "").strip() for name in ("do", "text"))
     actor, link = person.actor, ""
@@ -159,6 +165,10 @@ async def change(
                     await skills.grant(tx, worker_id, text, by=actor)
                 case "revoke":
                     await skills.revoke(tx, worker_id, text, actor=actor)
+                case "expert":
+                    await actions.set_expert(tx, worker_id, _yes(text), actor=actor)
+                case "cluster":
+                    await actions.set_cluster(tx, worker_id, text or None, actor=actor)
                 case "link":
                     token = await sessions.make_link(tx, worker_id, actor=actor)
                     link = f"{services.settings.public_url}/sign-in/{token.reveal()}"
@@ -191,6 +201,12 @@ async def decide(
     except HubError as error:
         return await _people(person, services, error="; ".join(error.field_errors.values()) or error.message)
     return see_other("/operator/people")
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise Invalid("bad_word", "Write yes or no", field_errors={"text": "Write yes or no"})
+    return text == "yes"
 
 
 ROUTER = Router(

@@ -128,6 +128,14 @@ def test_whom_an_organisation_allows_and_blocks(hub: Hub) -> None:
     stranger = hub(*people, "block", "acme", "eve@example.org")
     assert stranger.err == "person_not_found: There is no person with the address 'eve@example.org'\n"
     assert len(succeed(hub(*people, "list", "acme"))) == 2
+    for words, told in (
+        (("expert", "ana@example.org", "yes"), "ana@example.org is an expert"),
+        (("expert", "ana@example.org", "no"), "ana@example.org is not an expert"),
+        (("cluster", "ana@example.org", "same-phone"), "ana@example.org is in same-phone"),
+        (("cluster", "ana@example.org"), "ana@example.org is in no cluster"),
+    ):
+        assert succeed(hub("people", *words)) == [told]
+    assert hub("people", "cluster", "ana@example.org", "A B").err.startswith("bad_cluster: ")
 
 
 def test_a_plan_that_is_not_there_makes_no_organisation(hub: Hub) -> None:
