@@ -19,6 +19,7 @@ from core.payouts.rail import Outcome, PaymentResult
 from core.payouts.send import SEND_WITHIN_S, pay_and_record
 from core.tasks.tables import Task
 from core.tasks.view import encode, view
+from core.workers import suspensions
 from tests.factories import balance, held
 from tests.payout_lab import DyingRail, Killed, Lab, LyingRail, SideRail, hour_ago
 
@@ -41,6 +42,16 @@ async def test_earned_and_paid(lab: Lab) -> None:
     assert await balance(lab.work, "hub:live:network_fees") == -1_250
     assert await lab.wallets.sandbox.balance("ana") == 500_000
     assert lab.really_paid() == [1]
+    await lab.assert_books()
+
+
+async def test_who_is_suspended_is_paid_what_they_have_earned(lab: Lab) -> None:
+    payout = await lab.earned()
+    async with lab.work.begin("operator.worker") as tx:
+        await suspensions.suspend(tx, payout.worker_id, "Two accounts", actor="person:op")
+    await lab.pay()
+    assert (await lab.case(payout)).payout.state == "settled"
+    assert await lab.wallets.sandbox.balance("ana") == 500_000
     await lab.assert_books()
 
 
