@@ -38,6 +38,9 @@ def shadow(policy: Path, limit: int, environment: str) -> None:
             )
 
     found = run(act)
+    if not found:
+        click.echo(f"no task of the {environment} environment is open: nothing to compare")
+        return
     rows = [
         (
             one.task_id,

@@ -36,6 +36,13 @@ COLUMNS = ("in time", "and right", "answered", "accuracy", "cost sat", "gini", "
     "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Means over so many seeds."
 )
 @click.option("--history", is_flag=True, help="The tasks and people of this hub instead of made-up ones.")
+@click.option(
+    "--environment",
+    type=click.Choice(["live", "test"]),
+    default="live",
+    show_default=True,
+    help="With --history.",
+)
 @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="With --history.")
 @click.option("--peers", is_flag=True, help="Beside the plain ways too: random, round robin, cheapest …")
 def command(
@@ -46,6 +53,7 @@ def command(
     seed: int,
     seeds: int,
     history: bool,
+    environment: str,
     days: int,
     peers: bool,
 ) -> None:
@@ -64,10 +72,12 @@ def command(
     if peers:
         ways += [peer(name, backups=False) for name in PEERS]
     worlds = (
-        [_recorded(days, seed + n) for n in range(seeds)]
+        [_recorded(environment, days, seed + n) for n in range(seeds)]
         if history
         else [_made_up(population, load, tasks, seed + n) for n in range(seeds)]
     )
+    if history:
+        _say_of_what(worlds[0])
     rows = [(way.name, *_shown(mean([simulate(one, way) for one in worlds]))) for way in ways]
     table(rows, ("policy", *COLUMNS))
 
@@ -83,7 +93,7 @@ def _made_up(file: Path | None, load: float | None, tasks: int | None, seed: int
     return world(msgspec.structs.replace(wanted, **given), seed)
 
 
-def _recorded(days: int, seed: int) -> World:
+def _recorded(environment: str, days: int, seed: int) -> World:
     from core.errors import NotFound
     from hub.cli.common import run
     from hub.wiring import Wiring
@@ -92,15 +102,36 @@ def _recorded(days: int, seed: int) -> World:
         from core.routing.simulator.history import recorded
 
         async with wiring.services.work.read() as session:
-            return await recorded(session, wiring.services.types, wiring.policy, days=days, seed=seed)
+            return await recorded(
+                session,
+                wiring.services.types,
+                wiring.policy,
+                days=days,
+                seed=seed,
+                environment=environment,
+            )
 
     found = run(read)
     if not found.jobs or not found.people:
         raise NotFound(
             "no_history",
-            f"There are no tasks of the last {days} days, or no workers; take more --days, or leave --history away",
+            f"There are no {environment} tasks of the last {days} days, or no workers who are there; take more --days, "
+            "another --environment, or leave --history away",
         )
     return found
+
+
+def _say_of_what(found: World) -> None:
+    """What stands behind the figures, and what no policy could do anything about."""
+    from core.routing.simulator.history import nobody_for
+
+    click.echo(f"{len(found.jobs)} tasks, {len(found.people)} people")
+    count, reasons = nobody_for(found)
+    if count:
+        told = ", ".join(f"{reason} {times}" for reason, times in reasons.most_common())
+        click.echo(
+            f"{count} of the tasks none of these people may take, whatever the policy; they fall at: {told}"
+        )
 
 
 def _shown(found: Figures) -> tuple[str, ...]:

@@ -75,6 +75,8 @@ class Live(msgspec.Struct, kw_only=True):
             skills=self.job.skills,
             minimum_tier=self.job.minimum_tier,
             payout_msat=self.job.payout_msat,
+            task_type=self.job.kind,
+            risk=self.job.risk,
             had=frozenset(turn.person.id for turn in self.turns),
         )
 

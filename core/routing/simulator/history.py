@@ -3,6 +3,7 @@ what has been learnt of them. Called by `hub simulate --history`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import select
@@ -10,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.routing import times
-from core.routing.model import Policy
+from core.routing.eligible import Refusal, falls_at
+from core.routing.model import Candidate, Policy, Question
 from core.routing.predict import Prediction, predict, typical
 from core.routing.simulator.world import Job, Person, World
 from core.tasks.tables import Task
@@ -28,7 +30,7 @@ async def recorded(
     *,
     days: int,
     seed: int,
-    environment: str = "live",
+    environment: str,
 ) -> World:
     """At most `MOST_TASKS` tasks, the newest, and `MOST_WORKERS` workers, the most reliable. When somebody was there is not
     recorded: those who are available now count as there all the time. Times and refusals are drawn by what was learnt."""
@@ -55,6 +57,45 @@ async def recorded(
     }
     jobs = tuple(_job(task, tasks[0], types, policy, medians[task.task_type]) for task in tasks)
     return World(seed=seed, people=await _people(session, workers, environment, prior), jobs=jobs)
+
+
+def nobody_for(world: World) -> tuple[int, Counter[Refusal]]:
+    """How many of its tasks none of its people may ever take, and the rule at which most of them fall, by the tasks."""
+    found: dict[Question, Refusal | None] = {}
+    reasons: Counter[Refusal] = Counter()
+    for job in world.jobs:
+        asked = Question(
+            task_id="",
+            environment="test",
+            skills=job.skills,
+            minimum_tier=job.minimum_tier,
+            payout_msat=job.payout_msat,
+        )
+        if asked not in found:
+            falls = [falls_at(asked, _as_candidate(one)) for one in world.people]
+            most = Counter(reason for reason in falls if reason is not None).most_common(1)
+            found[asked] = None if None in falls or not most else most[0][0]
+        reason = found[asked]
+        if reason is not None:
+            reasons[reason] += 1
+    return reasons.total(), reasons
+
+
+def _as_candidate(person: Person) -> Candidate:
+    """With both hands free."""
+    return Candidate(
+        worker_id=person.id,
+        environment="test",
+        available=True,
+        skills=person.skills,
+        tier=person.tier,
+        reliability=person.honesty,
+        price_floor_msat=person.price_msat,
+        capacity=person.capacity,
+        load=0,
+        payout_address=None,
+        idle_seconds=0.0,
+    )
 
 
 def _job(task: Task, first: Task, types: TaskTypes, policy: Policy, median: float) -> Job:

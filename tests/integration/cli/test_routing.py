@@ -1,0 +1,82 @@
+"""`hub simulate --history` and `hub routing shadow` on a hub where something has happened."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from core.db.engine import Database
+from core.db.unit_of_work import UnitOfWork
+from tests.factories_routing import PAYOUT_MSAT, a_task, a_type, a_worker, an_organisation
+from tests.integration.cli.conftest import Answer, Hub, succeed, table
+
+KIND = a_type(name="incident_triage")
+SKILLS = frozenset({"incident_triage"})
+CHEAP, GOOD = 0, 1
+
+
+@pytest.fixture
+def workers(hub: Hub, tmp_path: Path) -> list[str]:
+    """A cheap one and a good one; twelve tasks of the last hour that were answered, two that are open, and one that pays
+    nobody enough."""
+
+    async def fill() -> list[str]:
+        database = Database(f"sqlite:///{tmp_path}/data/hub.db")
+        try:
+            async with UnitOfWork(database).begin("test.past") as tx:
+                organisation = await an_organisation(tx)
+                cheap = await a_worker(tx, reliability=0.70, price_floor_msat=1_000, skills=SKILLS)
+                good = await a_worker(tx, reliability=0.95, price_floor_msat=PAYOUT_MSAT, skills=SKILLS)
+                for number in range(12):
+                    await a_task(tx, organisation, kind=KIND, age=3600 - 300 * number, status="verified")
+                for _ in range(2):
+                    await a_task(tx, organisation, kind=KIND)
+                await a_task(tx, organisation, kind=KIND, payout_msat=10, funded=False)
+                return [cheap, good]
+        finally:
+            await database.close()
+
+    return asyncio.run(fill())
+
+
+def test_a_policy_against_what_happened(hub: Hub, workers: list[str]) -> None:
+    told, why, *lines = succeed(hub("simulate", "--history", "--environment", "test", "--peers"))
+    assert told == "15 tasks, 2 people"
+    assert why == "1 of the tasks none of these people may take, whatever the policy; they fall at: price 1"
+    headings, ours, *peers = table(lines)
+    assert headings[:4] == ["policy", "in time", "and right", "answered"]
+    assert ours[0] == "in force"
+    assert [row[0] for row in peers] == ["random", "round_robin", "fifo", "cheapest", "greedy"]
+    assert all(0.5 <= float(row[3]) < 1 for row in [ours, *peers])
+    again = succeed(hub("simulate", "--history", "--environment", "test", "--peers"))
+    assert again[2:] == lines
+
+
+def test_without_a_past_it_says_where_to_look(hub: Hub, workers: list[str]) -> None:
+    answer = hub("simulate", "--history")
+    assert answer == Answer(
+        1,
+        "",
+        "no_history: There are no live tasks of the last 30 days, or no workers who are there; take more --days, another "
+        "--environment, or leave --history away\n",
+    )
+
+
+def test_whom_another_policy_would_ask(hub: Hub, workers: list[str], config_folder: Path) -> None:
+    thrifty = config_folder.parent / "thrifty.yaml"
+    text = (config_folder / "routing.yaml").read_text()
+    thrifty.write_text(text.replace("price: 0.10 ", "price: 5 "))
+    lines = succeed(hub("routing", "shadow", str(thrifty), "--environment", "test"))
+    headings, *rows, told = lines
+    assert table([headings])[0] == ["task", "type", "in force", "thrifty.yaml"]
+    shown = [row[1:] for row in table(rows)]
+    assert shown == [["incident_triage", workers[GOOD], workers[CHEAP], "differs"]] * 2
+    assert told == (
+        "2 open tasks: the same first choice for 0%, 100% of the first three; 0 only the policy in force can give, "
+        "0 only thrifty.yaml"
+    )
+    assert succeed(hub("routing", "shadow", str(config_folder / "routing.yaml"))) == [
+        "no task of the live environment is open: nothing to compare"
+    ]
