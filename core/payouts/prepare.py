@@ -21,6 +21,7 @@ from core.errors import Rejected, Retryable
 from core.ledger import accounts
 from core.ledger.post import balances, post
 from core.outbox.rows import Lease
+from core.payouts import holds
 from core.payouts.alarms import low_rails
 from core.payouts.case import Case, held_amount, held_fee, load, rails_tried
 from core.payouts.controls import Stops, stops
@@ -87,10 +88,13 @@ def check_invoice(invoice: Invoice, *, amount_msat: int, rail: Capabilities, now
 
 
 async def prepare(work: UnitOfWork, lease: Lease, means: Means, limits: PayoutLimits) -> bool:
-    """True when the payout is READY by this call; False when it waits for the worker's address, or is not RESERVED any
-    more. Raises Retryable, with the words that the worker reads, while a limit, a control, the balance or an address
+    """True when the payout is READY by this call; False when it is held, waits for the worker's address, or is not
+    RESERVED any more. Raises Retryable, with the words that the worker reads, while a limit, a control, the balance or an address
     that cannot be paid holds it; Misconfigured."""
     async with work.read() as session:
+        if await holds.held(session, lease.subject):
+            log.info("payout %s waits until somebody has looked", lease.subject)
+            return False
         owed = await _read(session, lease.subject, means, limits)
     if owed is None:
         log.info("payout %s waits for something to pay to", lease.subject)
@@ -219,7 +223,7 @@ async def _quoted(rail: Rail, resolved: Resolved, limits: PayoutLimits) -> Resol
 async def _commit(tx: Transaction, payout_id: str, ready: Ready, limits: PayoutLimits) -> bool:
     found = await load(tx.session, payout_id, lock=True)
     payout = found.payout
-    if found.state is not PayoutState.RESERVED:
+    if found.state is not PayoutState.RESERVED or await holds.held(tx.session, payout_id):
         return False
     worker = await tx.session.get_one(Worker, payout.worker_id)
     if not still_meant(ready.resolved, payout, worker, await account_of(tx.session, worker.id)):

@@ -13,6 +13,7 @@ from core import clock
 from core.bank.tables import BankAccountRow
 from core.billing.tables import TopUp
 from core.outbox.tables import OutboxRow
+from core.payouts.holds import of_payouts, still_held
 from core.payouts.states import IN_CLEARING, OWED, PAID, PayoutState
 from core.payouts.tables import Payout, PayoutAttempt
 from core.payouts.words import Job, PayoutLine, Where, line
@@ -30,13 +31,14 @@ class PayoutPage(msgspec.Struct, frozen=True, kw_only=True):
 
 class PayoutTotals(msgspec.Struct, frozen=True, kw_only=True):
     """In msat: arrived, on its way, owed but not sent yet, and what banks, which carry whole cents, left over (it stays
-    the worker's). `waiting_for_rate` counts payouts in dollars without a rate."""
+    the worker's). `waiting_for_rate` counts payouts in dollars without a rate, `looked_at` those that wait until somebody has looked."""
 
     paid_msat: int
     paid_count: int
     on_its_way_msat: int
     owed_msat: int
     left_over_msat: int = 0
+    looked_at: int = 0
     waiting_for_rate: int = 0
 
 
@@ -60,7 +62,8 @@ async def payouts_of(
     attempts = await _newest_attempts(session, [row.id for row in rows])
     jobs = await _jobs(session, [row.id for row in rows if PayoutState(row.state) in OWED])
     now = clock.now()
-    items = [line(row, attempts.get(row.id), jobs.get(row.id), where, now) for row in rows]
+    held = await of_payouts(session, [row.id for row in rows])
+    items = [line(row, attempts.get(row.id), jobs.get(row.id), where, now, held.get(row.id)) for row in rows]
     return PayoutPage(items=items, next_before=rows[-1].id if len(found) > limit else None)
 
 
@@ -103,6 +106,7 @@ async def totals_of(session: AsyncSession, worker_id: str) -> PayoutTotals:
         on_its_way_msat=sum(sums.get(state, nothing)[1] for state in IN_CLEARING),
         owed_msat=sum(sums.get(state, nothing)[1] for state in OWED),
         left_over_msat=sum(left for _, _, left in sums.values()),
+        looked_at=len(await still_held(session, worker_id=worker_id)),
         waiting_for_rate=sums.get(PayoutState.EARNED, nothing)[0],
     )
 

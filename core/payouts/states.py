@@ -14,6 +14,7 @@ class PayoutState(StrEnum):
     SETTLED = "settled"  # paid, with the preimage as proof
     FAILED = "failed"  # every attempt failed for good; still owed, an operator or a new address goes on
     REVERSED = "reversed"  # a bank took it back; a new payout of the same amount is owed in its place
+    WITHHELD = "withheld"  # an operator found that the answer was none; the asker has it back, an appeal may earn it anew
 
 
 # Where the money of a payout lies in the ledger.
@@ -23,14 +24,15 @@ PAID = frozenset({PayoutState.SETTLED})  # in the rail's account
 
 TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
     PayoutState.EARNED: frozenset({PayoutState.RESERVED}),
-    PayoutState.RESERVED: frozenset({PayoutState.READY}),
+    PayoutState.RESERVED: frozenset({PayoutState.READY, PayoutState.WITHHELD}),
     PayoutState.READY: frozenset({PayoutState.SENDING, PayoutState.FAILED}),
     PayoutState.SENDING: frozenset({PayoutState.SETTLED, PayoutState.FAILED, PayoutState.UNKNOWN}),
     # back to SENDING only with the same invoice, when the rail has certainly never seen its hash
     PayoutState.UNKNOWN: frozenset({PayoutState.SETTLED, PayoutState.FAILED, PayoutState.SENDING}),
-    PayoutState.FAILED: frozenset({PayoutState.RESERVED}),
+    PayoutState.FAILED: frozenset({PayoutState.RESERVED, PayoutState.WITHHELD}),
     PayoutState.SETTLED: frozenset({PayoutState.REVERSED}),
     PayoutState.REVERSED: frozenset(),
+    PayoutState.WITHHELD: frozenset(),
 }
 
 # One attempt has the same words without `earned` and `reserved`, and its failure is its end: a new attempt is a new row.

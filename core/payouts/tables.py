@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, DecimalText, JsonText, UtcDateTime
 
+_HELD = text("ended_at IS NULL")
 _LIVE = text("state IN ('ready', 'sending', 'unknown')")
 
 
@@ -100,6 +101,24 @@ class PayoutControl(Base):
     by: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PayoutHold(Base):
+    """A payout that waits until somebody has looked at its worker, at most until `until`. `why` is for operators;
+    `outcome` is a `holds.Outcome`, with who ended it and what they said."""
+
+    __tablename__ = "payout_holds"
+    __table_args__ = (Index("ix_payout_holds_open", "worker_id", postgresql_where=_HELD, sqlite_where=_HELD),)
+
+    payout_id: Mapped[str] = mapped_column(ForeignKey("payouts.id"), primary_key=True)
+    worker_id: Mapped[str] = mapped_column(ForeignKey("workers.id"))
+    why: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_by: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text)
 
 
 class Reconciliation(Base):

@@ -11,7 +11,7 @@ import msgspec
 
 from core.payouts.hold import until
 from core.payouts.states import IN_CLEARING, OWED, PAID, PayoutState
-from core.payouts.tables import Payout, PayoutAttempt
+from core.payouts.tables import Payout, PayoutAttempt, PayoutHold
 
 WORDS: dict[PayoutState, str] = {
     PayoutState.EARNED: "earned, waits for an exchange rate",
@@ -22,6 +22,7 @@ WORDS: dict[PayoutState, str] = {
     PayoutState.SETTLED: "paid",
     PayoutState.FAILED: "not delivered, still yours",
     PayoutState.REVERSED: "taken back by the bank, owed again",
+    PayoutState.WITHHELD: "not paid: the answer was not accepted",
 }
 NO_ADDRESS = "waits for your payout address"
 NEW_INVOICE = "waits for a new invoice"
@@ -37,6 +38,9 @@ OWN_INVOICE = (
     "This invoice"  # how every refusal of a pasted one begins (connectors/rails/lightning_address.py)
 )
 HOLD_NOTE = "Where you are paid was changed. Until then nothing is sent, to the old place or the new one."
+LOOKED_AT = "held while somebody looks at it"
+LOOKED_AT_NOTE = "Something about your recent answers is looked at. It is decided by {until}; if nobody has decided by then, it is sent."
+WITHHELD_NOTE = "An operator looked at it: {note} You may ask for another look, from your history."
 RETURN_NOTE = "A bank can still return it; then it is owed to you again."
 
 AGAIN = ":again"  # ends the reason of a payout that takes the place of a reversed one
@@ -102,11 +106,16 @@ class PayoutLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def line(
-    payout: Payout, attempt: PayoutAttempt | None, job: Job | None, where: Where, now: datetime
+    payout: Payout,
+    attempt: PayoutAttempt | None,
+    job: Job | None,
+    where: Where,
+    now: datetime,
+    hold: PayoutHold | None = None,
 ) -> PayoutLine:
-    """`attempt` is the newest one, `job` that of a payout that is owed."""
+    """`attempt` is the newest one, `job` that of a payout that is owed, `hold` what keeps or kept it waiting."""
     state = PayoutState(payout.state)
-    words, note = said(payout, attempt, job, where, now)
+    words, note = looked_at(payout, hold) or said(payout, attempt, job, where, now)
     paid = attempt if attempt is not None and state in PAID else None
     sent = attempt if attempt is not None and state in PAID | IN_CLEARING | {PayoutState.REVERSED} else None
     return PayoutLine(
@@ -129,6 +138,18 @@ def line(
         payment_hash=paid.payment_hash if paid else None,
         preimage=paid.preimage if paid else None,
     )
+
+
+def looked_at(payout: Payout, hold: PayoutHold | None) -> tuple[str, str | None] | None:
+    """While somebody looks at the worker, and when they found the answer wanting; None for everything else."""
+    if hold is None:
+        return None
+    if payout.state == PayoutState.WITHHELD:
+        note = (hold.note or "").strip().rstrip(".")
+        return WORDS[PayoutState.WITHHELD], WITHHELD_NOTE.format(note=f"{note}." if note else "")
+    if hold.ended_at is None and PayoutState(payout.state) in OWED | {PayoutState.EARNED}:
+        return LOOKED_AT, LOOKED_AT_NOTE.format(until=until(hold.until))
+    return None
 
 
 def said(

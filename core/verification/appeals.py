@@ -13,6 +13,7 @@ from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict, NotFound
 from core.payouts.earn import earn_upheld
+from core.payouts.tables import Payout, PayoutHold
 from core.rates.model import Rate
 from core.routing.assignments import leave, task_for_update
 from core.routing.states import AssignmentState
@@ -107,17 +108,26 @@ async def ruled(tx: Transaction, case: Facing, row: Review, upheld: bool, rate: 
         select(VerificationRun).where(VerificationRun.submission_id == submission.id)
     )
     assignment = await tx.session.get_one(Assignment, submission.assignment_id)
-    if run is None or run.state != RunState.FAILED:
+    withheld = (
+        run is not None and run.state == RunState.PASSED and assignment.state == AssignmentState.REFUSED
+    )
+    if run is None or not (withheld or run.state == RunState.FAILED):
         raise Conflict("not_refused", "This answer is not refused any more")
-    await move(tx, run, RunState.PASSED, table=TRANSITIONS, ended_at=clock.from_ms(await tx.now_ms()))
+    if not withheld:  # an answer that passed and was refused by a confirmed mark has its passed run
+        await move(tx, run, RunState.PASSED, table=TRANSITIONS, ended_at=clock.from_ms(await tx.now_ms()))
     await leave(tx, assignment, AssignmentState.COUNTED, reason="upheld")
     await add_evidence(tx, submission.worker_id, case.task.task_type, "qa", 1.0, 1.0)
     await earn_upheld(tx, case.task, submission.worker_id, rate)
 
 
 async def _deciders(tx: Transaction, task_id: str) -> list[str]:
-    """Who has decided anything about this task: somebody else decides the appeal."""
+    """Who has decided anything about this task, or its pay: somebody else decides the appeal."""
     found = await tx.session.scalars(
         select(Review.decided_by).where(Review.task_id == task_id, Review.decided_by.is_not(None))
     )
-    return [one for one in found if one]
+    withheld = await tx.session.scalars(
+        select(PayoutHold.ended_by)
+        .join(Payout, Payout.id == PayoutHold.payout_id)
+        .where(Payout.task_id == task_id, PayoutHold.ended_by.is_not(None))
+    )
+    return [one for one in found if one] + [one.removeprefix("person:") for one in withheld if one]

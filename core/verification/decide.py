@@ -24,7 +24,7 @@ from core.routing.tables import Assignment
 from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskType, TaskTypes
-from core.verification import book, gold
+from core.verification import book, gold, marked
 from core.verification.consensus.model import POOL
 from core.verification.ending import refuse_all, verify
 from core.verification.fold import MILLION, Decision, Given, Question, Record, Step, encode, fold
@@ -132,7 +132,7 @@ async def _act(
         case Step.VERIFIED:
             if for_one_alone(task):
                 learnt = gold.stored(await gold.judge(tx, case, answers[0], record))
-            learnt = await verify(tx, case, answers, decision, record, rate, living) or learnt
+            learnt = await verify(tx, case, answers, decision, record, rate, living, marked.hold_earned) or learnt
             if decision.spot:
                 why = [Reason(code="spot_check", message="Picked at random among the answers given out")]
                 await open_review(tx, case, kind="spot", subject=task.id, why=why)

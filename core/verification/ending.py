@@ -4,7 +4,7 @@ task, assignments, what is learnt (by worker), then money."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from core.db.compare_and_set import move
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.payouts.earn import earn_all
+from core.payouts.tables import Payout
 from core.rates.model import Rate
 from core.routing.actions import settle
 from core.routing.assignments import end_all, leave, living
@@ -35,6 +36,8 @@ from core.verification.stage import Outcome, Reason, Verdict
 from core.verification.states import TRANSITIONS, RunState
 from core.verification.tables import VerificationRun
 
+Hold = Callable[[Transaction, Facing, Sequence[Payout]], Awaitable[object]]
+
 
 async def verify(
     tx: Transaction,
@@ -44,6 +47,7 @@ async def verify(
     record: Record,
     rate: Rate | None,
     living: Sequence[Assignment],
+    hold: Hold | None = None,
 ) -> Any:
     """The decision's output is the task's; who agreed has earned, who did not is told why, everybody else on the task is
     set free. Gives what consensus learnt, as it is kept."""
@@ -65,6 +69,7 @@ async def verify(
         rate=rate,
         learn=changes,
         present=living,
+        hold=hold,
     )
     return msgspec.to_builtins(changes.add) if changes.add else None
 
@@ -81,8 +86,10 @@ async def give_out(
     learn: Changes,
     actor: str = "hub",
     present: Sequence[Assignment] | None = None,
+    hold: Hold | None = None,
 ) -> None:
-    """The task is verified with this output. `present` are its living turns, where the caller has read them."""
+    """The task is verified with this output. `present` are its living turns, where the caller has read them; `hold` is asked
+    which of the earnings wait, None when a person has judged the answers."""
     task = case.task
     right = [one for one in answers if one.submission.id in counted]
     for one in answers:
@@ -97,7 +104,9 @@ async def give_out(
     await end_all(tx, task.id, "answered_by_another", among=present)
     await learn_from(tx, task, learn)
     workers = sorted(one.assignment.worker_id for one in right)
-    await earn_all(tx, task, workers, case.plan, rate)  # charges the organisation as well
+    earned = await earn_all(tx, task, workers, case.plan, rate)  # charges the organisation as well
+    if hold is not None:
+        await hold(tx, case, earned)
     tx.emit("task.ended", task.id)
     tx.emit("receipt.verified", task.id)
 

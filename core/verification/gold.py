@@ -37,6 +37,7 @@ from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.verification import book, consensus
+from core.verification.anomaly.marks import doubtful
 from core.verification.consensus import Answer, Changes
 from core.verification.ending import add_verdicts
 from core.verification.fold import MILLION, Record, book_of, consensus_policy
@@ -77,6 +78,7 @@ async def draw(tx: Transaction, case: Facing, worker_id: str) -> bool:
         gold_seen=0 if row is None else row.gold_seen,
         since_gold=await _since_gold(tx, task.task_type, worker_id),
         alarmed=recent,
+        marked=case.types.checks.marks.gold_rate if await doubtful(tx.session, worker_id) else 0.0,
     )
     if secrets.randbelow(MILLION) >= round(chance * MILLION):
         return False

@@ -106,6 +106,16 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reviewer_tier: Annotated[int, msgspec.Meta(ge=1, le=4)] = 4
 
 
+class Marks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an open mark does to its worker, beside that their answers are doubted. `gold_rate` is the least share of their
+    turns that are gold. In the environments of `hold_pay` what they earn without a reviewer's word, and what they have
+    earned and was not sent yet, waits until an operator clears or confirms the mark; after `hold_hours` it is sent."""
+
+    gold_rate: _Share = 0.5
+    hold_pay: list[Environment] = msgspec.field(default_factory=lambda: [Environment.LIVE])
+    hold_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 72
+
+
 def _levels() -> dict[RiskTier, Level]:
     return {
         RiskTier.LOW: Level(),
@@ -155,6 +165,7 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     task_types: dict[str, Override] = {}
     gold: Gold = Gold()
     review: Review = Review()
+    marks: Marks = Marks()
 
     def level_for(self, risk: str) -> Level:
         tier = RiskTier(risk)

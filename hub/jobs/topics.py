@@ -14,6 +14,7 @@ from core.db.unit_of_work import Transaction, UnitOfWork
 from core.intake import process as intake
 from core.outbox.rows import Lease
 from core.payouts import actions as payouts
+from core.payouts import holds
 from core.payouts.convert import convert
 from core.payouts.limits import PayoutLimits
 from core.receipts import actions as receipts
@@ -24,7 +25,7 @@ from core.routing import actions as routing
 from core.routing import more, sla
 from core.secret import Secret
 from core.verification import actions as verification
-from core.verification import gold, ruling
+from core.verification import gold, marked, ruling
 from core.verification.anomaly import review as anomaly_review
 from core.workers import availability, quizzes
 from core.workers.standing import on_evidence
@@ -63,6 +64,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
     def sign(kind: Kind) -> Handler:
         return local("receipts.issue", lambda tx, lease: receipts.issue(tx, kind, lease.subject, issuer))
 
+    hold_marked = functools.partial(marked.hold_unpaid, rules=s.types.checks.marks)
     timer = functools.partial(sla.ring, types=s.types, policy=wiring.policy)
     lapse = functools.partial(routing.lapse, policy=wiring.policy)
     ask_more = functools.partial(more.ask_more, types=s.types, policy=wiring.policy)
@@ -104,7 +106,8 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease, wiring.policy),
-        "anomaly.review": lambda lease: anomaly_review.run(s.work, lease),
+        "anomaly.review": lambda lease: anomaly_review.run(s.work, lease, hold_marked),
+        "payout.hold_over": local("payouts.hold_over", holds.over),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }
 

@@ -14,6 +14,8 @@ from sqlalchemy import select
 from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.access.tables import Person
+from core.payouts import holds
+from core.verification import marked
 from core.verification.anomaly import marks
 from core.verification.anomaly.behind import Behind, answers_behind
 from core.verification.anomaly.tables import WorkerMark
@@ -23,7 +25,8 @@ from hub.pages.guards import no_nul
 from hub.pages.templating import page, see_other
 from hub.services import Services
 
-# What a mark of each kind leads to, for the operator's page. None refuses an answer by itself.
+# What a mark of each kind leads to, for the operator's page; more gold and held pay beside it (`marks` in
+# verification.yaml). None refuses an answer by itself.
 MEANS = {
     "fast": "answers go to a reviewer",
     "repeats": "answers go to a reviewer",
@@ -66,7 +69,12 @@ async def _show(
             if worker_id is None
             else await marks.of_worker(session, worker_id)
         )
-        wanted = {one.worker_id for one in found} | {str(one.evidence.get("with", "")) for one in found}
+        waiting = await holds.still_held(session, worker_id=worker_id)
+        wanted = (
+            {hold.worker_id for hold, _ in waiting}
+            | {one.worker_id for one in found}
+            | {str(one.evidence.get("with", "")) for one in found}
+        )
         rows = await session.execute(select(Person.id, Person.name).where(Person.id.in_(wanted)))
         names: dict[str, str] = {row[0]: row[1] for row in rows.all()}
         behind: dict[str, list[Behind]] = {}
@@ -90,6 +98,8 @@ async def _show(
         },
         said={one.id: _words(one, names) for one in found},
         behind=behind,
+        waiting=waiting,
+        rules=services.types.checks.marks,
         worker_id=worker_id,
         missing=missing,
         may_operate=may(person.role, Scope.OPERATE),
@@ -122,18 +132,44 @@ async def close_mark(
     person: NamedDependency[SignedIn],
     services: NamedDependency[Services],
 ) -> Response[str] | Redirect:
-    """Somebody has looked, and says what they found."""
-    said = (await request.form()).get("note")
-    note = said.strip() if isinstance(said, str) else ""
+    """Somebody has looked and found nothing (any more): the mark is closed, and pay that waited for it is sent."""
+    note = await _note(request)
     if not note:
         return await _show(person, services, None, missing=mark_id)
     async with services.work.begin("operator.close") as tx:
-        await marks.close(tx, mark_id, actor=person.actor, note=note)
+        await marked.clear(tx, mark_id, actor=person.actor, note=note)
     return see_other("/operator/marks")
+
+
+@post(
+    "/{mark_id:str}/confirm",
+    name="operator.mark.confirm",
+    guards=[auth.require(Scope.OPERATE)],
+    include_in_schema=False,
+)
+async def confirm_mark(
+    mark_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    person: NamedDependency[SignedIn],
+    services: NamedDependency[Services],
+) -> Response[str] | Redirect:
+    """Somebody has looked and found it true: the answers whose pay waits are refused, with what was said; the worker may
+    appeal. The mark stays."""
+    note = await _note(request)
+    if not note:
+        return await _show(person, services, None, missing=mark_id)
+    async with services.work.begin("operator.confirm") as tx:
+        await marked.confirm(tx, mark_id, actor=person.actor, note=note)
+    return see_other("/operator/marks")
+
+
+async def _note(request: Request[Any, Any, Any]) -> str:
+    said = (await request.form()).get("note")
+    return said.strip() if isinstance(said, str) else ""
 
 
 ROUTER = Router(
     path="/operator/marks",
     guards=[no_nul, auth.operator],
-    route_handlers=[show_marks, show_marks_of, close_mark],
+    route_handlers=[show_marks, show_marks_of, close_mark, confirm_mark],
 )

@@ -15,7 +15,7 @@ from core import clock
 from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.errors import Invalid, NotFound
-from core.payouts import actions, controls, desk
+from core.payouts import actions, controls, desk, holds
 from core.payouts.controls import HUB, Cause, rail_subject
 from core.payouts.reconcile import explain as explain_payment
 from core.payouts.reconcile import unexplained
@@ -43,6 +43,7 @@ async def show_payouts(
         rows, following = await desk.listing(session, state=status, before=before, limit=PAGE)
         held = await controls.in_force(session, clock.now_ms())
         findings = await unexplained(session)
+        looked_at = await holds.still_held(session)
     query = urlencode({"status": status, "before": following or ""})
     return page(
         "operator_payouts.html",
@@ -59,6 +60,7 @@ async def show_payouts(
         stopped=any((one.subject, one.cause) == (HUB, Cause.OPERATOR) for one in held),
         rails=await desk.rail_lines(services.work, services.rails, ask=False),
         findings=findings,
+        looked_at=len(looked_at),
         may_pay=may(person.role, Scope.MONEY),
     )
 
@@ -72,6 +74,7 @@ async def show_payout(
     """Every attempt, transfer, job and repair item of one payout."""
     async with services.work.read() as session:
         trail = await desk.trail(session, payout_id)
+        hold = (await holds.of_payouts(session, [payout_id])).get(payout_id)
     return page(
         "operator_payout.html",
         person,
@@ -81,6 +84,7 @@ async def show_payout(
         test_money=test_money(services, trail.payout.environment),
         trail=trail,
         payout=trail.payout,
+        hold=hold,
         may_retry=may(person.role, Scope.MONEY) and PayoutState(trail.payout.state) in OWED,
     )
 

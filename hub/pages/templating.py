@@ -23,7 +23,12 @@ from hub.observe.trail_entries import sats
 from hub.pages.static import asset
 
 # How a payout's words are coloured; while it is in doubt nothing looks like a failure.
-PAYOUT_MOODS = {PayoutState.SETTLED: "good", PayoutState.FAILED: "bad", PayoutState.REVERSED: "bad"}
+PAYOUT_MOODS = {
+    PayoutState.SETTLED: "good",
+    PayoutState.FAILED: "bad",
+    PayoutState.REVERSED: "bad",
+    PayoutState.WITHHELD: "bad",
+}
 
 _HTML = "text/html"
 

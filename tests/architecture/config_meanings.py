@@ -212,6 +212,13 @@ MEANINGS: dict[str, str] = {
     "Review.appeal_hours": "hours in which an appeal or a dispute is decided",
     "Review.appeal_window_hours": "hours after a refusal in which a worker may appeal",
     "Review.reviewer_tier": "trust tier from which a worker may review",
+    "Checks.marks": "what an open mark does to its worker",
+    "Marks.gold_rate": "least share of a marked worker's turns that are gold",
+    "Marks.hold_pay": (
+        "environments in which the pay of a marked worker waits: what no reviewer has judged, and what was not sent yet, "
+        "until an operator clears the mark (it is sent) or confirms it (the answers are refused and may be appealed)"
+    ),
+    "Marks.hold_hours": "hours after which held pay is sent all the same when nobody has looked",
     "Checks.gold": "questions whose answer is known, mixed in among the others",
     "Level.gold_floor": "least share of a worker's turns that are gold",
     "Gold.highest": "largest share of a worker's turns that are gold",

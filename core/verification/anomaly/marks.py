@@ -75,6 +75,21 @@ async def close(tx: Transaction, mark_id: str, *, actor: str, note: str) -> Work
     return row
 
 
+async def confirmed(tx: Transaction, mark_id: str, *, actor: str, note: str) -> WorkerMark:
+    """An operator has looked, and it is true. The mark stays open. Raises NotFound, Conflict when it is closed."""
+    row = await tx.session.get(WorkerMark, mark_id, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise NotFound("mark_not_found", "There is no such mark")
+    if row.closed_at is not None:
+        raise Conflict("mark_closed", "This mark is closed already")
+    row.confirmed_at, row.note = clock.from_ms(await tx.now_ms()), note.strip()[:500]
+    await record(
+        tx, actor=actor, action="mark.confirmed", subject=row.worker_id, kind=row.kind, note=row.note
+    )
+    await tx.session.flush()
+    return row
+
+
 async def of_worker(session: AsyncSession, worker_id: str, limit: int = 100) -> list[WorkerMark]:
     """Open ones first, then the newest."""
     statement = (

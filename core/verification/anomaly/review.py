@@ -5,7 +5,7 @@ of its own that can be repeated."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -49,15 +49,19 @@ _ADD = """
         updated_at = excluded.updated_at"""
 
 
-async def run(work: UnitOfWork, lease: Lease) -> None:
-    """One review, and the job of the next."""
+Held = Callable[[Transaction, str, str], Awaitable[object]]
+
+
+async def run(work: UnitOfWork, lease: Lease, held: Held | None = None) -> None:
+    """One review, and the job of the next. `held` is told of each worker with a mark that doubts their answers, and of the
+    environment."""
     while True:
         async with work.fenced(lease, "anomaly.pairs") as tx:
             if await read_tasks(tx) < TASKS:
                 break
     for environment in Environment:
         async with work.fenced(lease, "anomaly.workers") as tx:
-            await look_at_workers(tx, str(environment))
+            await look_at_workers(tx, str(environment), held)
     async with work.fenced(lease, "anomaly.clusters") as tx:
         await name_clusters(tx)
         await _forget(tx)
@@ -145,7 +149,7 @@ def _accuracy(record: WorkerRecord) -> float:
     return (record.good + 6 * pairs.USUAL) / (record.good + record.bad + 6)
 
 
-async def look_at_workers(tx: Transaction, environment: str) -> None:
+async def look_at_workers(tx: Transaction, environment: str, held: Held | None = None) -> None:
     """Open or renew the marks of those who answered lately."""
     since = await tx.now_ms() - LOOK_BACK_MS
     rows = await tx.session.scalars(
@@ -175,6 +179,8 @@ async def look_at_workers(tx: Transaction, environment: str) -> None:
     for worker, shown in suspicion.found(reasons).items():
         for one in shown:
             await marks.opened(tx, worker, where.get(id(one), ""), one)
+        if held is not None:
+            await held(tx, worker, environment)
 
 
 def _usual(records: Mapping[tuple[str, str], WorkerRecord]) -> dict[str, float]:

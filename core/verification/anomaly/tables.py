@@ -58,7 +58,7 @@ class WorkerPair(Base):
 
 class WorkerMark(Base):
     """One odd thing about a worker, in words, open until an operator closes it. At most one of a kind at a task type
-    (empty: all of them) is open; `times` counts how often it was found again."""
+    (empty: all of them) is open; `confirmed_at`: an operator found it true; `times` counts how often it was found again."""
 
     __tablename__ = "worker_marks"
     __table_args__ = (
@@ -83,6 +83,7 @@ class WorkerMark(Base):
     times: Mapped[int] = mapped_column(Integer)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     closed_by: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)

@@ -190,6 +190,7 @@ def test_every_state_has_words_and_a_place_for_its_money() -> None:
     assert {PayoutState(state) for state in (*OWED, *IN_CLEARING, *PAID)} == set(PayoutState) - {
         PayoutState.EARNED,  # still reserved for its task
         PayoutState.REVERSED,  # owed by the payout that took its place
+        PayoutState.WITHHELD,  # with the asker again
     }
     assert not any("fail" in WORDS[state] for state in IN_CLEARING)
     assert PayoutState.READY not in TRANSITIONS[PayoutState.UNKNOWN]
