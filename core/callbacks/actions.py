@@ -25,6 +25,7 @@ from core.errors import HubError, Invalid, NotFound, Rejected, Retryable, Uncert
 from core.outbox import rows
 from core.outbox.rows import Lease
 from core.secret import Secret
+from core.tasks.model import PUBLISHED
 from core.tasks.tables import Task, TaskEvent
 
 TASK_TARGET = "task"
@@ -78,7 +79,7 @@ async def fan_out(work: UnitOfWork, lease: Lease) -> None:
                 CallbackEndpoint.disabled_at.is_(None),
             )
         )
-        targets.update({e.id: e.url for e in endpoints if not e.events or event.type in e.events})
+        targets.update({e.id: e.url for e in endpoints if event.type in (e.events or PUBLISHED)})
         now = clock.from_ms(await tx.now_ms())
         for target, url in targets.items():
             delivery = CallbackDelivery(

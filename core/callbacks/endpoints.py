@@ -47,7 +47,7 @@ async def register(
     seal: Callable[[str], str],
     actor: str,
 ) -> Registered:
-    """A new endpoint with a secret of its own; no `events` means all seven. Raises Invalid beyond `MOST`."""
+    """A new endpoint with a secret of its own; no `events` means the published seven. Raises Invalid beyond `MOST`."""
     count = await tx.session.scalar(
         select(func.count())
         .select_from(CallbackEndpoint)

@@ -11,7 +11,7 @@ from core.db.base import Base, JsonText, UtcDateTime
 
 
 class CallbackEndpoint(Base):
-    """An organisation's own endpoint; `events` empty means all seven. `secret` is sealed with the hub's key."""
+    """An organisation's own endpoint; `events` empty means the published seven. `secret` is sealed with the hub's key."""
 
     __tablename__ = "callback_endpoints"
     __table_args__ = (Index("ix_callback_endpoints_organisation_id", "organisation_id", "environment"),)

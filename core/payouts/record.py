@@ -4,9 +4,11 @@ Always under the payout's lock and by compare and set; a second writer finds the
 from __future__ import annotations
 
 import logging
+from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from core import clock, ids
 from core.db.compare_and_set import move
@@ -160,7 +162,7 @@ async def _settle(tx: Transaction, case: Case, result: PaymentResult, *, slow: b
         settled_at=now,
         remainder_msat=payout.amount_msat - attempt.amount_msat,
     )
-    await _tell_task(tx, payout, attempt.rail)
+    await _tell_task(tx, payout)
     await post(tx, settled(payout, attempt, result.fee_msat))
     tx.emit("receipt.settled", payout.id)
     if doubted_before or attempt.number > 1:
@@ -200,26 +202,44 @@ async def reverse(tx: Transaction, case: Case, reason: str) -> None:
         }
     )
     tx.session.add(again)
+    await _tell_task(tx, payout)
     await post(tx, [taken_back(payout, case.sent)])
     tx.emit("receipt.reversed", payout.id)
     await alarms.taken_back(tx, payout.id, again.id, reason)
 
 
-async def _tell_task(tx: Transaction, payout: Payout, rail: str) -> None:
-    """The task shows how its answer was paid, in the published shape; of several payouts the first to arrive."""
-    settled_at = payout.settled_at or clock.from_ms(await tx.now_ms())
-    shown = {
+async def _tell_task(tx: Transaction, payout: Payout) -> None:
+    """The task shows how its answer was paid, in the published shape: the first payment that arrived and stayed, and all of
+    them. Made anew from the payouts under the task's lock, so that two that settle at once both show."""
+    now = clock.from_ms(await tx.now_ms())
+    held = select(Task.id).where(Task.id == payout.task_id).with_for_update(key_share=True)
+    await tx.session.execute(held)
+    rows = await tx.session.scalars(
+        select(Payout)
+        .where(Payout.task_id == payout.task_id, Payout.state == str(PayoutState.SETTLED))
+        .order_by(Payout.settled_at, Payout.id)
+    )
+    shown = [_shown(one, now) for one in rows]
+    statement = (
+        update(Task)
+        .where(Task.id == payout.task_id)
+        .values(
+            payout_result=shown[0] if shown else None,
+            payout_results=shown or None,
+            version=Task.version + 1,
+            updated_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    await tx.session.execute(statement)
+
+
+def _shown(payout: Payout, now: datetime) -> dict[str, Any]:
+    return {
         "id": payout.id,
         # A JSON number with the exact digits; as a Decimal it would become a string.
         "amount": msgspec.Raw(format(payout.amount, "f").encode()),
         "currency": payout.currency,
-        "rail": _PUBLIC_RAIL.get(rail, "lightning"),
-        "paidAt": clock.iso(settled_at),
+        "rail": _PUBLIC_RAIL.get(payout.rail or "", "lightning"),
+        "paidAt": clock.iso(payout.settled_at or now),
     }
-    statement = (
-        update(Task)
-        .where(Task.id == payout.task_id, Task.payout_result.is_(None))
-        .values(payout_result=shown, version=Task.version + 1, updated_at=settled_at)
-        .execution_options(synchronize_session=False)
-    )
-    await tx.session.execute(statement)

@@ -49,6 +49,21 @@ async def change(tx: Transaction, task: Task, to: TaskStatus, *, actor: str, **v
     await announce(tx, task, event, actor=actor)
 
 
+async def corrected(tx: Transaction, task: Task, output: Any, note: str, *, actor: str) -> None:
+    """What was given out is wrong, as a spot check found: the task says so beside its `output`, which stays what it was, and
+    its asker is told (`task.corrected`). `output` is the right answer, None when only the error is known. The caller holds the
+    task's row."""
+    now = clock.from_ms(await tx.now_ms())
+    found: dict[str, Any] = {
+        "at": clock.iso(now),
+        "reason": note.strip() or "A reviewer found that this answer is not right",
+    }
+    task.correction = found if output is None else {**found, "output": output}
+    task.version += 1
+    task.updated_at = now
+    await announce(tx, task, EventType.CORRECTED, actor=actor)
+
+
 def snapshot_as(task: Task, status: TaskStatus, now_ms: int) -> str:
     """The task as the API will show it in that status, for an event that is written with the move."""
     shown = msgspec.structs.replace(

@@ -24,7 +24,7 @@ class RiskTier(StrEnum):
 
 
 class EventType(StrEnum):
-    """The seven lifecycle events of the published API."""
+    """The seven lifecycle events of the published API, and one of ours."""
 
     POSTED = "task.posted"
     ASSIGNED = "task.assigned"
@@ -33,6 +33,13 @@ class EventType(StrEnum):
     FAILED = "task.failed"
     CANCELLED = "task.cancelled"
     EXPIRED = "task.expired"
+    CORRECTED = (
+        "task.corrected"  # a spot check found an error; to the task's own URL, and to endpoints that name it
+    )
+
+
+# What an endpoint without a list of its own hears: clients of the published API know no other.
+PUBLISHED = frozenset(EventType) - {EventType.CORRECTED}
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):

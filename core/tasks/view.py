@@ -63,6 +63,8 @@ class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True)
     metadata: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     output: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     payout_result: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    payout_results: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    correction: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     failure_reason: str | msgspec.UnsetType = msgspec.UNSET
     waiting_for: str | msgspec.UnsetType = msgspec.UNSET
     receipt: ReceiptView | msgspec.UnsetType = msgspec.UNSET
@@ -73,7 +75,8 @@ FUNDS = "funds"
 
 
 def view(task: Task) -> TaskView:
-    """`output` only when verified, `payoutResult` when paid, `failureReason` when failed, `waitingFor` while nobody is asked
+    """`output` only when verified, `payoutResult` when paid (the first of `payoutResults`, all that
+    arrived and stayed), `correction` when a spot check found an error afterwards, `failureReason` when failed, `waitingFor` while nobody is asked
     because the organisation's balance does not cover it, `estimatedCompletion` while somebody works on it, `receipt` once it is signed, a moment after `verified`."""
     unset = msgspec.UNSET
     return TaskView(
@@ -93,6 +96,8 @@ def view(task: Task) -> TaskView:
         metadata=unset if task.task_metadata is None else task.task_metadata,
         output=task.output if task.status == TaskStatus.VERIFIED and task.output is not None else unset,
         payout_result=unset if task.payout_result is None else task.payout_result,
+        payout_results=unset if task.payout_results is None else task.payout_results,
+        correction=unset if task.correction is None else task.correction,
         failure_reason=task.failure_reason
         if task.status == TaskStatus.FAILED and task.failure_reason is not None
         else unset,

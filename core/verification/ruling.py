@@ -22,6 +22,7 @@ from core.routing.assignments import task_for_update
 from core.routing.endings import expire
 from core.routing.states import AssignmentState
 from core.routing.tables import Assignment, Submission
+from core.tasks.changes import corrected
 from core.tasks.states import TaskStatus
 from core.tasks.types import TaskTypes
 from core.verification import appeals, book, consensus, evidence, gold_items, reviewing
@@ -164,6 +165,8 @@ async def _spot(tx: Transaction, case: Facing, row: Review, ruling: Ruling) -> N
         await evidence.take_back(tx, case.task.task_type, learnt)
     await _learn(tx, case, answers, ruling, output, record)
     await _audited(tx, case, row, decided, ruling, chance=case.needed.level.spot_check)
+    if output != case.task.output:
+        await corrected(tx, case.task, output, ruling.note, actor=f"person:{row.decided_by}")
     await gold_items.harvest(tx, case, output, actor=f"person:{row.decided_by}")
 
 

@@ -14,7 +14,7 @@ from core.callbacks.tables import CallbackEndpoint
 from core.db.unit_of_work import Transaction
 from core.errors import Malformed
 from core.secret import Secret
-from core.tasks.model import EventType
+from core.tasks.model import PUBLISHED, EventType
 from hub.api.decoding import REQUIRED, Fields, read_object
 from hub.api.urls import check_url
 from hub.auth import api_key, asker
@@ -51,7 +51,7 @@ def _view(row: CallbackEndpoint, secret: Secret | None = None) -> EndpointView:
     return EndpointView(
         id=row.id,
         url=row.url,
-        events=row.events or [str(event) for event in EventType],
+        events=row.events or [str(event) for event in EventType if event in PUBLISHED],
         description=row.description,
         created_at=at,
         createdAt=at,

@@ -1,4 +1,4 @@
-"""holds: pay that waits until somebody has looked at a marked worker"""
+"""holds: pay that waits until somebody has looked at a marked worker; a task tells all its payments, and a correction"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,8 @@ _OPEN = sa.text("ended_at IS NULL")
 
 def upgrade() -> None:
     op.add_column("worker_marks", sa.Column("confirmed_at", sa.BigInteger(), nullable=True))
+    op.add_column("tasks", sa.Column("payout_results", sa.Text(), nullable=True))
+    op.add_column("tasks", sa.Column("correction", sa.Text(), nullable=True))
     op.create_table(
         "payout_holds",
         sa.Column("payout_id", sa.Text(), nullable=False),
@@ -39,4 +41,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("payout_holds")
+    op.drop_column("tasks", "correction")
+    op.drop_column("tasks", "payout_results")
     op.drop_column("worker_marks", "confirmed_at")
