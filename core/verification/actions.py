@@ -130,7 +130,7 @@ async def _case(tx: Transaction, submission_id: str, types: TaskTypes, plans: Pl
         run = await _begun(tx, submission_id, around)
         turn = msgspec.structs.replace(turn, run=run)
         answered = turn.answered
-        await gold.draw(tx, around, turn.assignment.worker_id)
+        await gold.draw(tx, around, turn.assignment.worker_id, run.id)
     assert answered is not None
     return Case(facing=around, one=answered, turns=present)
 

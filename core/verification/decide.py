@@ -132,7 +132,9 @@ async def _act(
         case Step.VERIFIED:
             if for_one_alone(task):
                 learnt = gold.stored(await gold.judge(tx, case, answers[0], record))
-            learnt = await verify(tx, case, answers, decision, record, rate, living, marked.hold_earned) or learnt
+            learnt = (
+                await verify(tx, case, answers, decision, record, rate, living, marked.hold_earned) or learnt
+            )
             if decision.spot:
                 why = [Reason(code="spot_check", message="Picked at random among the answers given out")]
                 await open_review(tx, case, kind="spot", subject=task.id, why=why)

@@ -7,7 +7,6 @@ answered (`judge`). Whoever lets it go ends it: nobody else gets it in their pla
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ from core import clock, ids
 from core.access.tables import Organisation
 from core.billing.actions import balance, open_accounts
 from core.billing.plans import Quote
+from core.db.base import to_json
 from core.db.compare_and_set import move
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
@@ -40,8 +40,8 @@ from core.verification import book, consensus
 from core.verification.anomaly.marks import doubtful
 from core.verification.consensus import Answer, Changes
 from core.verification.ending import add_verdicts
-from core.verification.fold import MILLION, Record, book_of, consensus_policy
-from core.verification.gold_rate import AFTER_ALARM_DAYS, rate
+from core.verification.fold import Record, book_of, consensus_policy
+from core.verification.gold_rate import AFTER_ALARM_DAYS, rate, thrown
 from core.verification.model import Answered, Facing
 from core.verification.stage import Outcome, Reason, Verdict
 from core.verification.states import EXPOSURE_TRANSITIONS, GOLD_TRANSITIONS, ExposureState, GoldState
@@ -51,18 +51,18 @@ from core.workers.reliability import lower_bound
 from core.workers.standing import counts
 from core.workers.tables import Worker
 
-JITTER_SECONDS = 20
 TRIES = 5
 AGAIN_SECONDS = 60
 LOOKED_AT = 50
 
 
 _ACTIVE = "SELECT id FROM gold_items WHERE task_type = $1 AND environment = $2 AND state = $3 LIMIT 1"
+_DRAWN = "UPDATE verification_runs SET gold_draw = $2 WHERE id = $1"
 
 
-async def draw(tx: Transaction, case: Facing, worker_id: str) -> bool:
-    """Whether this worker's next turn is gold; if so it is on its way. A draw for each answer, independent of all
-    others. Without an item of the type that is still active nothing is drawn."""
+async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> bool:
+    """Whether this worker's next turn is gold; if so it is on its way. A draw for each answer, seeded by its run and kept
+    with it, independent of all others. Without an item of the type that is still active nothing is drawn."""
     task = case.task
     where = (task.task_type, task.environment, str(GoldState.ACTIVE))
     if (await tx.execute(for_dialect(_ACTIVE, tx.dialect), where)).first() is None:
@@ -80,14 +80,12 @@ async def draw(tx: Transaction, case: Facing, worker_id: str) -> bool:
         alarmed=recent,
         marked=case.types.checks.marks.gold_rate if await doubtful(tx.session, worker_id) else 0.0,
     )
-    if secrets.randbelow(MILLION) >= round(chance * MILLION):
+    found = thrown(run_id, chance)
+    await tx.execute(for_dialect(_DRAWN, tx.dialect), (run_id, to_json(found)))
+    if not found.gold:
         return False
-    tx.emit(
-        "gold.offer",
-        worker_id,
-        body={"like": task.id, "tries": 0},
-        delay=secrets.randbelow(JITTER_SECONDS * 1000) / 1000,
-    )
+    body = {"like": task.id, "tries": 0, "pick": found.pick}
+    tx.emit("gold.offer", worker_id, body=body, delay=found.delay_ms / 1000)
     return True
 
 
@@ -121,7 +119,7 @@ async def offer(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy 
         if tries < TRIES:
             tx.emit("gold.offer", worker.id, body={**lease.body, "tries": tries}, delay=AGAIN_SECONDS)
         return None
-    item = await _item(tx, worker, like)
+    item = await _item(tx, worker, like, int(lease.body.get("pick", 0)))
     if item is None:
         return None
     task = await _task(tx, item, like, types)
@@ -142,8 +140,8 @@ async def offer(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy 
     return task
 
 
-async def _item(tx: Transaction, worker: Worker, like: Task) -> GoldItem | None:
-    """One at random among the active ones that this person, by whatever account, has not seen. Not the question that
+async def _item(tx: Transaction, worker: Worker, like: Task, pick: int) -> GoldItem | None:
+    """The one that the draw picks among the active ones that this person, by whatever account, has not seen. Not the question that
     the worker has answered as a real task either."""
     same_person = select(Worker.id).where(
         (Worker.id == worker.id)
@@ -164,7 +162,7 @@ async def _item(tx: Transaction, worker: Worker, like: Task) -> GoldItem | None:
         .limit(LOOKED_AT)
     )
     found = list(await tx.session.scalars(statement))
-    return secrets.choice(found) if found else None
+    return found[pick % len(found)] if found else None
 
 
 async def _expose(tx: Transaction, item: GoldItem) -> None:

@@ -1,13 +1,46 @@
-"""How often a worker gets a question whose answer is known. Pure; asked by `gold.py` after each answer."""
+"""How often a worker gets a question whose answer is known, and the dice. Pure; asked by `gold.py` after each answer, and
+again by `replay.py`."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+
+import msgspec
 
 from core.verification.policy import Gold, Level
 
 EARLY_RATE = 0.5
 AFTER_ALARM_DAYS = 14
+MILLION = 1_000_000
+JITTER_MS = 20_000
+
+
+class Draw(msgspec.Struct, frozen=True, kw_only=True):
+    """One throw for one answer: `chance` and `number` are of a million, and `gold` when the number is below. `delay_ms`: how
+    much later the turn is offered; `pick` chooses among the items that fit."""
+
+    chance: int
+    number: int
+    delay_ms: int
+    pick: int
+
+    @property
+    def gold(self) -> bool:
+        return self.number < self.chance
+
+
+def thrown(seed: str, chance: float) -> Draw:
+    """The same for the same seed. The seed is the id of the answer's run: 62 random bits that no worker is shown, so that
+    nobody can tell what is drawn, and every draw can be made again."""
+    digits = hashlib.sha256(f"gold:{seed}".encode()).digest()
+    parts = [int.from_bytes(digits[start : start + 8], "big") for start in (0, 8, 16)]
+    return Draw(
+        chance=round(chance * MILLION),
+        number=parts[0] % MILLION,
+        delay_ms=parts[1] % JITTER_MS,
+        pick=parts[2],
+    )
 
 
 def rate(

@@ -18,7 +18,7 @@ from core.routing.states import AssignmentState
 from core.routing.tables import Assignment, Submission
 from core.verification.anomaly import marks
 from core.verification.anomaly.tables import WorkerMark
-from core.verification.ending import add_verdict
+from core.verification.ending import add_verdicts
 from core.verification.model import Facing
 from core.verification.policy import Marks
 from core.verification.stage import Outcome, Reason, Verdict
@@ -91,8 +91,8 @@ async def _refuse(tx: Transaction, mark: WorkerMark, payout: Payout, actor: str,
     why = Reason(
         code=CONFIRMED, message=f"An operator looked at your answers and did not accept this one: {note}"
     )
-    await add_verdict(
-        tx, run.id, Verdict(stage="mark", outcome=Outcome.FAIL, reasons=[why], evidence={"mark": mark.id})
+    await add_verdicts(
+        tx, run.id, [Verdict(stage="mark", outcome=Outcome.FAIL, reasons=[why], evidence={"mark": mark.id})]
     )
     await leave(tx, turn, AssignmentState.REFUSED, reason=why.message)
     return 1

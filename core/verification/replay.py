@@ -11,15 +11,17 @@ from core.errors import NotFound
 from core.routing.tables import Submission
 from core.tasks.tables import Task
 from core.verification.fold import Question, Record, encode, fold
-from core.verification.tables import DecisionRow
+from core.verification.gold_rate import MILLION, Draw, thrown
+from core.verification.tables import DecisionRow, VerificationRun
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision: what was stored and what comes out today."""
+    """One decision, or one draw of gold: what was stored and what comes out today."""
 
     number: int
     stored: str
     again: str
+    what: str = "decision"
 
     @property
     def equal(self) -> bool:
@@ -35,7 +37,7 @@ async def replay(session: AsyncSession, task_id: str) -> list[Replayed]:
     rows = await session.scalars(
         select(DecisionRow).where(DecisionRow.task_id == task_id).order_by(DecisionRow.number)
     )
-    return [
+    made = [
         Replayed(
             number=row.number,
             stored=row.decision,
@@ -43,6 +45,26 @@ async def replay(session: AsyncSession, task_id: str) -> list[Replayed]:
         )
         for row in rows
     ]
+    return [*made, *await _draws(session, task_id)]
+
+
+async def _draws(session: AsyncSession, task_id: str) -> list[Replayed]:
+    """Whether an answer's worker got gold next: thrown again from the run's id and the chance that was kept."""
+    runs = await session.scalars(
+        select(VerificationRun)
+        .where(VerificationRun.task_id == task_id, VerificationRun.gold_draw.is_not(None))
+        .order_by(VerificationRun.id)
+    )
+    found: list[Replayed] = []
+    for number, run in enumerate(runs, 1):
+        stored = msgspec.convert(run.gold_draw, Draw)
+        again = thrown(run.id, stored.chance / MILLION)
+        found.append(Replayed(number=number, stored=_text(stored), again=_text(again), what="gold draw"))
+    return found
+
+
+def _text(draw: Draw) -> str:
+    return msgspec.json.encode(draw, order="deterministic").decode()
 
 
 async def question_of(session: AsyncSession, task: Task) -> Question:

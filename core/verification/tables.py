@@ -13,7 +13,8 @@ from core.db.base import Base, JsonText, UtcDateTime
 
 
 class VerificationRun(Base):
-    """`stages` is the list in force when the run began; `position` the next one to run."""
+    """`stages` is the list in force when the run began; `position` the next one to run. `gold_draw`: a
+    `gold_rate.Draw`, when it was thrown whether the worker's next turn is gold."""
 
     __tablename__ = "verification_runs"
     __table_args__ = (Index("ix_verification_runs_task_id", "task_id"),)
@@ -26,6 +27,7 @@ class VerificationRun(Base):
     position: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    gold_draw: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
 
 
 class VerdictRow(Base):

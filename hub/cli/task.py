@@ -60,7 +60,7 @@ def replay(task_id: str) -> None:
 
     made = run(act)
     for one in made:
-        click.echo(f"decision {one.number}: {'the same, byte for byte' if one.equal else 'DIFFERENT'}")
+        click.echo(f"{one.what} {one.number}: {'the same, byte for byte' if one.equal else 'DIFFERENT'}")
         click.echo(f"  stored {trail.printable(one.stored)}")
         if not one.equal:
             click.echo(f"  again  {trail.printable(one.again)}")

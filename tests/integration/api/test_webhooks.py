@@ -65,7 +65,7 @@ async def test_names_of_events(client: httpx.AsyncClient, services: Services) ->
 
 
 async def test_faults_of_form(client: httpx.AsyncClient) -> None:
-    which = f"Must be one of: {', '.join(f'task.{name}' for name in ALL)}"
+    which = f"Must be one of: {', '.join(f'task.{name}' for name in (*ALL, 'corrected'))}"
     for body, details in (
         ({}, {"url": "Field is required"}),
         ({"url": "nonsense"}, {"url": "Must be an http or https URL"}),

@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.add_column("worker_marks", sa.Column("confirmed_at", sa.BigInteger(), nullable=True))
     op.add_column("tasks", sa.Column("payout_results", sa.Text(), nullable=True))
     op.add_column("tasks", sa.Column("correction", sa.Text(), nullable=True))
+    op.add_column("verification_runs", sa.Column("gold_draw", sa.Text(), nullable=True))
     op.create_table(
         "payout_holds",
         sa.Column("payout_id", sa.Text(), nullable=False),
@@ -41,6 +42,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("payout_holds")
+    op.drop_column("verification_runs", "gold_draw")
     op.drop_column("tasks", "correction")
     op.drop_column("tasks", "payout_results")
     op.drop_column("worker_marks", "confirmed_at")

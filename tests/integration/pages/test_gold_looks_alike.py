@@ -1,0 +1,114 @@
+"""A worker cannot tell gold from a real question: in everything that the worker API and the pages show of an offer, of the task
+in hand and of the history, the two have the same fields, the same timing and ids of one make; and the draw is made again from
+what is kept."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+
+from core.routing.house import GOLD_ORGANISATION
+from core.tasks.model import Environment, RiskTier
+from core.tasks.tables import Task
+from core.tasks.types import TaskTypes
+from core.verification import gold_items
+from core.verification.gold_items import NewItem
+from core.verification.policy import Checks, Gold, Level
+from core.verification.replay import replay
+from tests.integration.pages.conftest import Stage, words
+
+ALWAYS = Checks(
+    risk={RiskTier.LOW: Level(gold_floor=1.0, spot_check=0.0)},
+    gold=Gold(highest=1.0, slope=0.0, early=0, longest_gap=1, most_exposures=5, reveal_hours=24),
+)
+DETAILS = "Order 81 arrived on Monday, the customer writes on Friday."
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def shape(value: Any) -> Any:
+    """Keys and kinds of a JSON value, without what it says; ids by their make."""
+    match value:
+        case dict():
+            return {key: shape(inner) for key, inner in sorted(value.items())}
+        case list():
+            return [shape(inner) for inner in value]
+        case str() if UUID7.fullmatch(value):
+            return "uuid7"
+        case str() if re.fullmatch(r"asg_[0-9a-f]{32}", value):
+            return "asg"
+        case str() if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value):
+            return "time"
+        case str():
+            return "text"
+        case _:
+            return type(value).__name__
+
+
+async def answered(stage: Stage, task_id: str, output: Any) -> dict[str, Any]:
+    """Everything that the worker is shown of one turn from offer to history, as the API and the pages have it."""
+    turn = await stage.assignment(task_id)
+    seen: dict[str, Any] = {}
+    [seen["offer"]] = (await stage.worker.api("GET", "/offers")).json()["data"]
+    seen["offer page"] = words((await stage.worker.http.get("/worker/desk")).text)
+    assert (await stage.worker.api("POST", f"/assignments/{turn}/accept")).status_code < 300
+    seen["task"] = (await stage.worker.api("GET", f"/assignments/{turn}")).json()
+    [seen["work"]] = (await stage.worker.api("GET", "/work")).json()["data"]
+    seen["page"] = (await stage.worker.http.get(f"/worker/assignments/{turn}")).text
+    sent = await stage.worker.api("POST", f"/assignments/{turn}/answer", json={"output": output})
+    assert sent.status_code < 300
+    seen["sent"] = sent.json()
+    await stage.hub.drain()
+    history = (await stage.worker.api("GET", "/history")).json()["data"]
+    seen["history"] = next(one for one in history if one["id"] == turn)
+    return seen
+
+
+def seconds(turn: dict[str, Any], since: str, until: str) -> int:
+    return round((datetime.fromisoformat(turn[until]) - datetime.fromisoformat(turn[since])).total_seconds())
+
+
+async def test_gold_shows_nothing_that_a_real_question_does_not(stage: Stage) -> None:
+    stage.hub.types = TaskTypes(list(stage.hub.types), ALWAYS)
+    async with stage.services.work.begin("test.gold") as tx:
+        new = NewItem(
+            task_type="question",
+            payload={"question": "Is Friday within five days?", "details": DETAILS},
+            answer={"answer": "yes"},
+            environment=Environment.TEST,
+        )
+        await gold_items.add(tx, new, stage.hub.types, actor="test")
+    real_id = await stage.offer(
+        "question", payload={"question": "Is it late?", "details": DETAILS}, output_schema={"type": "object"}
+    )
+    real = await answered(stage, real_id, {"answer": "yes"})
+    async with stage.services.work.begin("test.soon") as tx:
+        await tx.session.execute(text("UPDATE outbox SET due_at = created_at WHERE topic = 'gold.offer'"))
+    await stage.hub.drain()
+    async with stage.services.work.read() as session:
+        gold_id = (
+            await session.scalars(select(Task.id).where(Task.organisation_id == GOLD_ORGANISATION))
+        ).one()
+    gold = await answered(stage, gold_id, {"answer": "no"})  # wrong, and that shows nowhere either
+
+    for part in ("offer", "task", "work", "sent", "history"):
+        assert shape(gold[part]) == shape(real[part]), part
+    for part in ("offer", "work", "history"):
+        for name in ("taskType", "title", "kind", "state", "outcome", "why", "pay"):
+            assert gold[part][name] == real[part][name], (part, name)
+        assert seconds(gold[part], "offeredAt", "expiresAt") == seconds(real[part], "offeredAt", "expiresAt")
+        late = seconds(gold[part], "offeredAt", "dueAt") - seconds(real[part], "offeredAt", "dueAt")
+        assert abs(late) <= 2, part  # a real one is offered a moment after it was made
+    for name in ("instructions", "schema", "messages", "draft", "pay"):
+        assert gold["task"][name] == real["task"][name], name
+    assert "gold" not in (gold["page"] + gold["offer page"]).lower()
+    tags = [re.findall(r"<(\w+)", one["page"]) for one in (real, gold)]
+    assert tags[0] == tags[1]  # the same page, element by element
+
+    async with stage.services.work.read() as session:
+        made = await replay(session, real_id)
+    draws = [one for one in made if one.what == "gold draw"]
+    assert len(draws) == 1
+    assert all(one.equal for one in made)
