@@ -78,7 +78,7 @@ async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> bo
         gold_seen=0 if row is None else row.gold_seen,
         since_gold=await _since_gold(tx, task.task_type, worker_id),
         alarmed=recent,
-        marked=case.types.checks.marks.gold_rate if await doubtful(tx.session, worker_id) else 0.0,
+        marked=case.types.checks.marks.gold_rate if await doubtful(tx, [worker_id]) else 0.0,
     )
     found = thrown(run_id, chance)
     await tx.execute(for_dialect(_DRAWN, tx.dialect), (run_id, to_json(found)))

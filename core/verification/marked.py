@@ -33,17 +33,18 @@ async def hold_earned(tx: Transaction, case: Facing, payouts: Sequence[Payout]) 
     rules = case.types.checks.marks
     if case.task.environment not in rules.hold_pay:
         return []
+    doubted = await marks.doubtful(tx, [one.worker_id for one in payouts])
     found: list[str] = []
     for one in payouts:
-        kinds = await marks.doubtful(tx.session, one.worker_id)
-        if kinds:
-            found += await holds.hold(tx, [one], why=_why(kinds), hours=rules.hold_hours)
+        if one.worker_id in doubted:
+            why = _why(doubted[one.worker_id])
+            found += await holds.hold(tx, [one], why=why, hours=rules.hold_hours)
     return found
 
 
 async def hold_unpaid(tx: Transaction, worker_id: str, environment: str, rules: Marks) -> list[str]:
     """The worker was marked: what they have earned and no payment was committed for waits as well."""
-    kinds = await marks.doubtful(tx.session, worker_id)
+    kinds = (await marks.doubtful(tx, [worker_id])).get(worker_id)
     if environment not in rules.hold_pay or not kinds:
         return []
     return await holds.hold_unpaid(tx, worker_id, environment, why=_why(kinds), hours=rules.hold_hours)
@@ -53,7 +54,7 @@ async def clear(tx: Transaction, mark_id: str, *, actor: str, note: str) -> Work
     """An operator has looked and found nothing: the mark is closed, and without another one everything that waited is sent.
     Raises NotFound, Conflict, Invalid as `marks.close`."""
     mark = await marks.close(tx, mark_id, actor=actor, note=note)
-    if not await marks.doubtful(tx.session, mark.worker_id):
+    if not await marks.doubtful(tx, [mark.worker_id]):
         for hold, _ in await holds.still_held(tx.session, worker_id=mark.worker_id):
             await holds.release(tx, hold.payout_id, actor=actor, note=note)
     return mark

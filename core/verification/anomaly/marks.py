@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock, ids
 from core.audit.record import record
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict, Invalid, NotFound
 from core.verification.anomaly.suspicion import MarkKind, Suspicion
@@ -107,3 +109,15 @@ async def still_open(session: AsyncSession, limit: int = 200) -> list[WorkerMark
         select(WorkerMark).where(WorkerMark.closed_at.is_(None)).order_by(WorkerMark.id.desc()).limit(limit)
     )
     return list(await session.scalars(statement))
+
+
+async def doubtful(tx: Transaction, worker_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The kinds of their open marks for which answers are looked at more closely; who has none is no key."""
+    places = ", ".join(f"${number}" for number in range(1, len(worker_ids) + 1))
+    sql = f"SELECT worker_id, kind FROM worker_marks WHERE closed_at IS NULL AND worker_id IN ({places})"  # noqa: S608 - places
+    found: dict[str, list[str]] = {}
+    if worker_ids:
+        for worker_id, kind in await tx.execute(for_dialect(sql, tx.dialect), tuple(worker_ids)):
+            if kind not in MILD:
+                found[worker_id] = sorted({*found.get(worker_id, []), kind})
+    return found
