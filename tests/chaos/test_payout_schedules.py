@@ -1,6 +1,6 @@
 """Seeded schedules on the sandbox: jobs die, freeze and wake up at every point while the rail does its worst and people
-press buttons. Other seeds each run; `PAYOUT_SEED` and `PAYOUT_SCHEDULES` choose them. A failure prints the command that
-tells its story again, step by step."""
+press buttons. The same seeds in every run, so that a red gate is about the change; `PAYOUT_SEED=0` draws others, and
+`PAYOUT_SEED` and `PAYOUT_SCHEDULES` choose them. A failure prints the command that tells its story again, step by step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(2400)]
 SCHEDULES = int(os.environ.get("PAYOUT_SCHEDULES", "2000"))  # a third of a second of one core each
-FIRST = int(os.environ.get("PAYOUT_SEED", "0")) or 1 + secrets.randbelow(10**9)
+FIRST = int(os.environ.get("PAYOUT_SEED", "1")) or 1 + secrets.randbelow(10**9)
 PROCESSES = 2
 
 
