@@ -4,7 +4,7 @@ Every action locks task rows before ledger accounts, so that no two of them wait
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, false, or_, select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.access.tables import Organisation
@@ -233,10 +233,14 @@ async def _wake_waiting(tx: Transaction, task: Task) -> None:
 _WAITING = select(Task).where(
     Task.organisation_id == bindparam("organisation"),
     Task.environment == bindparam("environment"),
-    Task.funded.is_(False),
+    Task.funded
+    == false(),  # as the partial index has it: `IS false` would read all of the organisation's tasks
     or_(*(Task.status == str(status) for status in sorted(OPEN))),
 )
-_OTHERS_WAIT = _WAITING.where(Task.id != bindparam("but")).with_only_columns(Task.id).limit(1)
+# In the order of the partial index, without which SQLite takes another and reads all of the organisation's tasks.
+_OTHERS_WAIT = (
+    _WAITING.where(Task.id != bindparam("but")).with_only_columns(Task.id).order_by(Task.id).limit(1)
+)
 
 
 def announce_credit(tx: Transaction, organisation_id: str, environment: str) -> None:

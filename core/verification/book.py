@@ -21,6 +21,7 @@ from core.verification.fold import Counter
 from core.verification.policy import Level
 from core.verification.tables import Audit
 
+NEWEST = 64  # one that commits late is among them: no more are made while a transaction lasts
 AUDITS = 2_000  # the latest; what is older says little of today's people
 
 _ADD = """
@@ -39,7 +40,7 @@ _COUNTERS = {
 }
 _AUDITED = f"""
     SELECT count(*), min(id), max(id) FROM (
-        SELECT id FROM verification_audits WHERE task_type = $1 AND environment = $2 ORDER BY id DESC LIMIT {AUDITS}) a"""  # noqa: S608 - a number of ours
+        SELECT id FROM verification_audits WHERE task_type = $1 AND environment = $2 ORDER BY id DESC LIMIT {NEWEST}) a"""  # noqa: S608 - a number of ours
 
 
 async def counters(
@@ -78,8 +79,8 @@ async def certificate(tx: Transaction, task_type: str, environment: str, level: 
     return kept[key]
 
 
-# Audits are rare and decisions are not. An audit is never changed, and one more moves the count or an end of those that
-# are looked at, which are in the key.
+# Audits are rare and decisions are not. An audit is never changed, and one more moves the count or an end of the newest,
+# which are in the key.
 _certificates: WeakKeyDictionary[Database, dict[tuple[Any, ...], Certificate | None]] = WeakKeyDictionary()
 _KEPT = 256
 

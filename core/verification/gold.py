@@ -292,23 +292,20 @@ async def judge(tx: Transaction, case: Facing, one: Answered, record: Record | N
     return changes
 
 
+# Two jobs may find that it is not there yet.
+_HOUSE = """
+    INSERT INTO organisations (id, name, plan, webhook_secret, tasks_charged, created_at)
+    VALUES ($1::text, $1::text, $2, '', 0, $3::bigint) ON CONFLICT DO NOTHING"""
+
+
 async def house(tx: Transaction) -> None:
     """The hub's own organisation, which asks and pays gold. Made when it is first needed; its live balance is what the
     operator credits, and all that gold may cost."""
     if await tx.session.get(Organisation, GOLD_ORGANISATION) is not None:
         return
     some = await tx.session.scalar(select(Organisation.plan).limit(1))
-    tx.session.add(
-        Organisation(
-            id=GOLD_ORGANISATION,
-            name=GOLD_ORGANISATION,
-            plan=some or "pay_as_you_go",
-            webhook_secret="",
-            tasks_charged=0,
-            created_at=clock.from_ms(await tx.now_ms()),
-        )
-    )
-    await tx.session.flush()
+    row = (GOLD_ORGANISATION, some or "pay_as_you_go", await tx.now_ms())
+    await tx.execute(for_dialect(_HOUSE, tx.dialect), row)
     await open_accounts(tx, GOLD_ORGANISATION)
 
 

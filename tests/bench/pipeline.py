@@ -193,6 +193,7 @@ async def _history(tx: Transaction, task_id: str) -> None:
     some of them, one in a hundred wrong."""
     if tx.dialect == "postgresql":
         await tx.execute("SET LOCAL statement_timeout = 0")
+        await tx.execute("SET LOCAL transaction_timeout = 0")
     numbers = f"n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {HISTORY})"
     for table, condition in HISTORIC.items():
         renamed = {"id", "task_id", "assignment_id", "submission_id", "run_id", "idempotency_key"}
