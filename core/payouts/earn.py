@@ -249,7 +249,7 @@ async def _write(
     return Payout(**values)
 
 
-_INSERT = insert(Payout.__table__)
+_INSERT = insert(Payout)
 
 
 def _samples(rate: Rate) -> list[dict[str, object]] | None:
