@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m pytest
 
-.PHONY: help install up demo test test-fast lightning chaos crash lint browser peers bench clean
+.PHONY: help install up demo test test-fast e2e lightning chaos crash lint browser peers bench clean
 
 help: ## Show this help
-	@grep -E '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 install: .venv/installed ## Install everything into .venv
 
@@ -37,10 +37,12 @@ browser: ## Install the browser that the page tests drive (Debian's chromium, as
 peers: ## Install other people's clients that judge our fakes and packages (npm, in tests/peers)
 	@./tests/peers/install.sh
 
-test: install lint browser peers ## Every check: lint, types, layers, all tests but the chaos ring, the demo proven
+test: install lint browser peers ## Every check: lint, types, layers, all tests but the slow rings, the demo proven
 	$(RUN) -n 2 --dist loadgroup -m "not chaos and not e2e and not lightning and not crash" tests
-	$(RUN) -m "e2e" tests
 	$(BIN)/hub demo --check
+
+e2e: install browser ## A slow ring: a real browser and whole stacks, from a ticket or a sign-up to the money
+	$(RUN) -m "e2e" tests
 
 chaos: install ## The slow ring: kills every process at every named point, and every write into a ticket, on both databases
 	$(RUN) -m "chaos" tests
