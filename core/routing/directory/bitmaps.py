@@ -40,7 +40,10 @@ class Directory:
 
     def __init__(self) -> None:
         self.rank_of: dict[str, int] = {}
-        self.ids: list[str] = []
+        self._ids: tuple[
+            str, ...
+        ] = ()  # of the building; the garbage collector walks through a list, not through this
+        self._later: list[str] = []
         self.reliability = array("d")
         self.price = array("q")
         self.tier = array("B")
@@ -98,7 +101,8 @@ class Directory:
     def filled(self) -> None:
         """The bitmaps from what `fill` has gathered."""
         places = self._places
-        self.present = BitMap(range(len(self.ids)))
+        self._ids, self._later = (*self._ids, *self._later), []
+        self.present = BitMap(range(len(self._ids)))
         self.environment = {str(name): BitMap(ranks) for name, ranks in places["environment"].items()}
         self.available = BitMap(places["flag"]["available"])
         self.free = BitMap(places["flag"]["free"])
@@ -169,6 +173,11 @@ class Directory:
         for rank in [rank for rank, until in self.cooling.items() if until <= now_ms]:
             del self.cooling[rank]
 
+    def name(self, rank: int) -> str:
+        """The worker's id."""
+        built = len(self._ids)
+        return self._ids[rank] if rank < built else self._later[rank - built]
+
     def from_tier(self, tier: int) -> BitMap:
         """All of that trust or more."""
         return self.tier_from[tier] if tier < len(self.tier_from) else BitMap()
@@ -189,8 +198,8 @@ class Directory:
             (self.answers, entry.answers),
         ]
         if rank is None:
-            rank = len(self.ids)
-            self.ids.append(entry.worker_id)
+            rank = len(self.reliability)
+            self._later.append(entry.worker_id)
             self.rank_of[entry.worker_id] = rank
             for column, value in values:
                 column.append(value)

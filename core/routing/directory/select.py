@@ -226,7 +226,7 @@ def _candidates(
 ) -> list[Candidate]:
     """What the bitmaps have said already is taken from the question. Sixty for each offer: what is looked up again and again
     has a name here."""
-    ids, tier, price, load = directory.ids, directory.tier, directory.price, directory.load
+    name, tier, price, load = directory.name, directory.tier, directory.price, directory.load
     reliability, capacity, idle_since = directory.reliability, directory.capacity, directory.idle_since
     usual, taken, missed = directory.usual_seconds, directory.offers_taken, directory.offers_missed
     answers, asked = directory.answers, directory.asked
@@ -235,7 +235,7 @@ def _candidates(
     of_workers, kind, judged = known.of_workers, known.kind, bool(known.right)
     return [
         Candidate(
-            worker_id=ids[rank],
+            worker_id=name(rank),
             environment=environment,
             available=True,
             skills=skills,
