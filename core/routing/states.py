@@ -9,9 +9,7 @@ class AssignmentState(StrEnum):
     OFFERED = "offered"  # shown to the worker, who has not answered; it holds their capacity
     ACCEPTED = "accepted"  # in the worker's hands
     SUBMITTED = "submitted"  # answered; the answer is being verified
-    COUNTED = (
-        "counted"  # the answer passed and is paid; until then an operator who confirms a mark may refuse it
-    )
+    COUNTED = "counted"  # the answer passed and is paid; before it is, an operator may refuse it
     REFUSED = "refused"  # the answer did not pass; the worker sees why, and an upheld appeal turns it
     DECLINED = "declined"  # the worker said no to the offer
     RELEASED = "released"  # given back after accepting, without penalty

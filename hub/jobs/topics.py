@@ -46,6 +46,12 @@ def _intake(wiring: Wiring) -> Handler:
     return handle
 
 
+def _anomaly(wiring: Wiring) -> Handler:
+    s = wiring.services
+    held = functools.partial(marked.hold_unpaid, rules=s.types.checks.marks)
+    return lambda lease: anomaly_review.run(s.work, lease, held)
+
+
 def _fund(tx: Transaction, lease: Lease) -> Awaitable[int]:
     return billing.fund_waiting(tx, lease.subject, lease.body["environment"])
 
@@ -64,7 +70,6 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
     def sign(kind: Kind) -> Handler:
         return local("receipts.issue", lambda tx, lease: receipts.issue(tx, kind, lease.subject, issuer))
 
-    hold_marked = functools.partial(marked.hold_unpaid, rules=s.types.checks.marks)
     timer = functools.partial(sla.ring, types=s.types, policy=wiring.policy)
     lapse = functools.partial(routing.lapse, policy=wiring.policy)
     ask_more = functools.partial(more.ask_more, types=s.types, policy=wiring.policy)
@@ -106,7 +111,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease, wiring.policy),
-        "anomaly.review": lambda lease: anomaly_review.run(s.work, lease, hold_marked),
+        "anomaly.review": _anomaly(wiring),
         "payout.hold_over": local("payouts.hold_over", holds.over),
         "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
     }

@@ -117,8 +117,7 @@ class Watch:
         reasons: dict[str, list[Suspicion]] = defaultdict(list)
         pool = detect.merged({"pool:0": self.pool})
         together = [record.counts for record in self.records.values()]
-        right, all_ = sum(one.good for one in together), sum(one.weight for one in together)
-        usual = right / all_ if all_ else 1.0
+        usual = suspicion.usual_accuracy((one.good, one.weight) for one in together)
         for worker, memory in self.memories.items():
             record = self.records[worker]
             odd = suspicion.of_memory(memory, pool)

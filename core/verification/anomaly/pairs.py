@@ -19,7 +19,7 @@ from core.verification.anomaly.statistics import discovered, normal_tail
 
 LEAST_ANSWERS = 3  # of two, Fleiss' agreement is the agreement itself and shows nothing
 LEAST_COMMON = 8
-LEAST_P = 1e-4
+LEAST_P = 1e-5
 FALSE_SHARE = 0.01
 _CLIP = 0.02
 USUAL = 0.75  # accuracy of somebody of whom nothing is known
@@ -107,7 +107,7 @@ def _chances(
 
 
 def colluding(sums: Mapping[Pair, Sums]) -> dict[Pair, Sums]:
-    """The pairs that agree beyond chance: Benjamini-Hochberg at 1 % over all that have enough in common, and p < 1e-4."""
+    """The pairs that agree beyond chance: Benjamini-Hochberg at 1 % over all that have enough in common, and p < 1e-5."""
     tested = {f"{a} {b}": one.p for (a, b), one in sums.items() if one.common >= LEAST_COMMON}
     names = discovered(tested, FALSE_SHARE)
     return {(a, b): one for (a, b), one in sums.items() if f"{a} {b}" in names and one.p < LEAST_P}

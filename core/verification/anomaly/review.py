@@ -184,13 +184,11 @@ async def look_at_workers(tx: Transaction, environment: str, held: Held | None =
 
 
 def _usual(records: Mapping[tuple[str, str], WorkerRecord]) -> dict[str, float]:
-    """The accuracy of those who answered lately, by task type."""
-    right: dict[str, float] = defaultdict(float)
-    weight: dict[str, float] = defaultdict(float)
+    """What is usual among those who answered lately, by task type."""
+    seen: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for (_, task_type), record in records.items():
-        right[task_type] += record.good
-        weight[task_type] += record.good + record.bad
-    return {task_type: right[task_type] / total for task_type, total in weight.items() if total > 0}
+        seen[task_type].append((record.good, record.good + record.bad))
+    return {task_type: suspicion.usual_accuracy(found) for task_type, found in seen.items()}
 
 
 def _of_record(record: WorkerRecord | None, usual: float) -> list[Suspicion]:

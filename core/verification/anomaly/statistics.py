@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+MOST_P = 0.95
 NORMAL = 1.4826  # makes the median absolute deviation of a normal sample its standard deviation
 
 
@@ -58,10 +59,10 @@ def robust(values: Sequence[float], *, least: float) -> tuple[float, float]:
 
 def cauchy(p_values: Sequence[float]) -> float:
     """One p-value of several that may depend on each other: mean of tan((0.5-p)π), back by the Cauchy distribution
-    (Liu and Xie 2020). 1 for none."""
+    (Liu and Xie 2020). A p-value near 1 counts as `MOST_P`: its tangent would outweigh any evidence. 1 for none."""
     if not p_values:
         return 1.0
-    total = sum(_cotangent(min(max(p, 1e-300), 1 - 1e-12)) for p in p_values) / len(p_values)
+    total = sum(_cotangent(min(max(p, 1e-300), MOST_P)) for p in p_values) / len(p_values)
     if total > 1e15:  # where the arctangent has no digits left
         return 1 / (total * math.pi)
     return 0.5 - math.atan(total) / math.pi

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -17,10 +17,15 @@ from core.workers.reliability import beta_share
 
 FALSE_SHARE = 0.05  # of the workers whom a day's soft actions meet
 SHOWN_P = 0.01  # a mark is opened for what says so by itself, once the worker is found
-CONSTANT_P = 1e-4  # a mark of one choice: a few questions in a row may well have one answer
+CONSTANT_P = 1e-6  # a mark of one choice: a few questions in a row may well have one answer
 LEAST_CHOICES = 15
+CONTESTED = 0.4  # a choice that less than this share of the others would have made
+LEAST_CONTESTED = (
+    3  # so often against the others; who is right in a row of questions with one answer never is
+)
 LEAST_WEIGHT = 8.0  # of right and wrong, before a lack of skill is spoken of
 KAPPA = 0.5  # less than this share of the way from chance to always right is no skill,
+UPPER = 0.25
 USUAL_KAPPA = 0.85  # nor what is not even this share of the way from chance to what is usual at the task type
 # How often an honest worker's answer is so, generously; measured .0007 for too fast.
 USUAL_SHARE = {Signal.TOO_FAST: 0.01, Signal.REPEATED: 0.08, Signal.COPIED: 0.005, Signal.PROMPT: 0.005}
@@ -67,6 +72,19 @@ def of_skill(good: float, bad: float, classes: int = 2, usual: float = 1.0) -> S
         words=f"right in {good:.0f} of {good + bad:.0f} known answers; by chance it would be {chance:.0%}",
         evidence={"right": round(good, 2), "of": round(good + bad, 2), "chance": round(chance, 3)},
     )
+
+
+def usual_accuracy(records: Iterable[tuple[float, float]]) -> float:
+    """What is usual at a task type, from (right, all) of each worker: the accuracy that a quarter of the evidence is above,
+    each worker's shrunk by two answers of three in four. Not the mean: those who do not do the work would lower what is
+    asked of them. 1 for nobody."""
+    ranked = sorted(((right + 1.5) / (weight + 2), weight) for right, weight in records if weight > 0)
+    left = UPPER * sum(weight for _, weight in ranked)
+    for accuracy, weight in reversed(ranked):
+        left -= weight
+        if left <= 0:
+            return accuracy
+    return 1.0
 
 
 def found(workers: Mapping[str, list[Suspicion]]) -> dict[str, list[Suspicion]]:

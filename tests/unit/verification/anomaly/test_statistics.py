@@ -59,6 +59,9 @@ def test_cauchy_by_hand() -> None:
         2e-6, rel=1e-3
     )  # a small one counts once for each that was looked at
     assert 0 < cauchy([0.0, 1.0]) < 1e-200
+    assert cauchy([1e-4, 1.0]) == pytest.approx(
+        2e-4, rel=0.01
+    )  # one test that sees nothing does not hide another
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

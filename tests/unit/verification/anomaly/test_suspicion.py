@@ -7,7 +7,14 @@ import random
 import pytest
 
 from core.verification.anomaly.model import Memory, Pool, Signal
-from core.verification.anomaly.suspicion import MarkKind, Suspicion, found, of_memory, of_skill
+from core.verification.anomaly.suspicion import (
+    MarkKind,
+    Suspicion,
+    found,
+    of_memory,
+    of_skill,
+    usual_accuracy,
+)
 
 POOL = Pool(log_seconds=[3.0] * 50, choices={"yes": 55.0, "no": 45.0})
 
@@ -61,6 +68,14 @@ def test_lack_of_skill_by_hand() -> None:
     better = of_skill(38.0, 2.0)
     assert better is not None
     assert better.p > 0.999
+
+
+def test_what_is_usual_is_not_lowered_by_who_does_no_work() -> None:
+    good, none = (27.0, 30.0), (15.0, 30.0)
+    assert usual_accuracy([]) == 1.0
+    assert usual_accuracy([good]) == pytest.approx(28.5 / 32)
+    assert usual_accuracy([good] * 10 + [none] * 20) == pytest.approx(28.5 / 32)
+    assert usual_accuracy([none] * 30) == pytest.approx(16.5 / 32)
 
 
 def test_who_is_found_and_for_what() -> None:
