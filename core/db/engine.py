@@ -46,6 +46,8 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 8):
         parsed = make_url(url)
+        self._url = url
+        self._apart: Database | None = None
         self.dialect = parsed.get_backend_name()
         self.now_sql = NOW_MS[self.dialect]
         self.writer: asyncio.Lock | None = None
@@ -73,7 +75,16 @@ class Database:
                 pool_recycle=1800,
             )
 
+    def apart(self) -> Database:
+        """The same database over connections of its own, for a look that others wait for while they hold theirs: from one
+        pool, all could be held by those who wait, and none be left for what they wait for. Closed with this one."""
+        if self._apart is None:
+            self._apart = Database(self._url, pool_size=2)
+        return self._apart
+
     async def close(self) -> None:
+        if self._apart is not None:
+            await self._apart.close()
         await self.engine.dispose()
 
 

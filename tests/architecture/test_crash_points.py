@@ -36,6 +36,7 @@ BESIDE = {
     "payouts.look_back": "one transaction with its job; killed before or after, the bank is asked again or was",
     "payouts.invoice_asked": "reads a worker's own payout before their invoice is looked at; writes nothing",
     "payouts.invoice_given": "one transaction of a person's click; whoever gets no answer clicks again",
+    "payouts.hold_over": "one transaction with its job; killed before or after, the next try ends the hold or finds it ended",
     "tasks.cancel": "one transaction of the command line, repeated by the operator",
 }
 

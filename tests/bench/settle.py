@@ -16,7 +16,6 @@ from core.db.unit_of_work import UnitOfWork
 from core.outbox.rows import Lease
 from core.outbox.tables import OutboxRow
 from core.payouts import actions
-from core.payouts.earn import earn
 from core.payouts.limits import PayoutLimits
 from core.payouts.prepare import Means
 from core.payouts.tables import Payout
@@ -135,7 +134,7 @@ async def _earned(place: Place, wallet: str) -> str:
         worker = await factories.worker(tx, environment="test", address=f"{wallet}@sandbox.test")
         task = await factories.task(tx, place.organisation, environment="test")
         task.status = "verified"
-        payout = await earn(tx, task, worker.id, factories.PLAN, factories.RATE)
+        payout = await factories.earn(tx, task, worker.id, factories.PLAN, factories.RATE)
         assert payout is not None
     async with place.work.read() as session:
         job = await session.scalar(

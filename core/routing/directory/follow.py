@@ -73,6 +73,8 @@ class Follower:
         self.rebuilds = 0
         self.applied = 0
         self._work = work
+        # Whoever routes waits for a look with a transaction open: looks have connections of their own.
+        self._looks = UnitOfWork(work.database.apart())
         self.place = Place()
         self._looked = 0.0
         self._built = 0.0
@@ -175,7 +177,7 @@ class Follower:
     async def _read_all(self) -> tuple[Directory, Place]:
         dialect = self._work.database.dialect
         directory = Directory()
-        async with self._work.read() as session:
+        async with self._looks.read() as session:
             connection = await session.connection()
             if dialect == "postgresql":
                 await connection.exec_driver_sql(UNLIMITED)
@@ -228,12 +230,12 @@ class Follower:
         if self._work.database.dialect == "postgresql":
             with away():
                 async with (
-                    self._work.database.engine.connect() as connection,
+                    self._looks.database.engine.connect() as connection,
                     opened("directory.look", connection) as quick,
                 ):
                     yield quick.read
             return
-        async with self._work.read() as session:
+        async with self._looks.read() as session:
             connection = await session.connection()
 
             async def read(sql: str, *parameters: Any) -> Sequence[Any]:
