@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -92,6 +93,16 @@ HOSTILE = {
 
 
 def _seconds(text: str) -> float:
+    """Of this process alone, the better of two, without the collector's walks through all that other tests left."""
+    gc.collect()
+    gc.disable()
+    try:
+        return min(_once(text) for _ in range(2))
+    finally:
+        gc.enable()
+
+
+def _once(text: str) -> float:
     started = time.process_time()
     Redactor(KINDS).clean(text)
     return time.process_time() - started
