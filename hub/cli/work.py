@@ -12,6 +12,10 @@ import click
 from core.db.unit_of_work import UnitOfWork
 from core.outbox.rows import WORKERS
 
+FIRST_READ_SECONDS = (
+    60.0  # a million workers take half of it; whoever cannot read them by then begins without
+)
+
 
 @contextlib.asynccontextmanager
 async def _directory(work: UnitOfWork, *, here: bool) -> AsyncGenerator[None]:
@@ -21,7 +25,10 @@ async def _directory(work: UnitOfWork, *, here: bool) -> AsyncGenerator[None]:
         return
     from core.routing.directory.follow import following
 
-    async with following(work):
+    async with following(work) as follower:
+        # Who routes without a directory scans the workers for every task; under load those scans keep the database from
+        # giving the directory, and the process would begin with a backlog that it works off for minutes.
+        await follower.first_read(FIRST_READ_SECONDS)
         yield
 
 

@@ -80,6 +80,7 @@ class Follower:
         self._built = 0.0
         self._pruned = clock.monotonic()
         self._one = asyncio.Lock()
+        self._read = asyncio.Event()
 
     @classmethod
     def with_directory(cls, work: UnitOfWork, directory: Directory, place: Place) -> Follower:
@@ -101,6 +102,13 @@ class Follower:
             self._built = self._looked = clock.monotonic()
             self.rebuilds += 1
             await self._catch_up()
+        self._read.set()
+
+    async def first_read(self, seconds: float) -> bool:
+        """Wait until everything was read once; False when that takes longer than `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._read.wait(), seconds)
+        return self._read.is_set()
 
     async def catch_up(self) -> None:
         """Take over what was committed before now. Raises Unavailable."""
