@@ -36,6 +36,8 @@ async def _upgrade(database: Database, revision: str) -> None:
 
 async def downgrade(database: Database, revision: str) -> None:
     async with database.engine.begin() as connection:
+        if database.dialect == "postgresql":
+            await connection.exec_driver_sql(UNLIMITED)
         config = _config()
 
         def down(sync: Connection) -> None:

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from sqlalchemy import CursorResult
+from sqlalchemy import CursorResult, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from core import crash
-from core.db.engine import Database
+from core.db.engine import UNLIMITED, Database
 from core.db.quick import Quick, opened
 from core.errors import Unavailable
 from core.outbox import rows
@@ -152,12 +152,15 @@ class UnitOfWork:
         await self._nudge(quick.jobs)
 
     @contextlib.asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncSession]:
-        """A session for queries alone; on SQLite it does not take the writers' lock."""
+    async def read(self, *, unlimited: bool = False) -> AsyncGenerator[AsyncSession]:
+        """A session for queries alone; on SQLite it does not take the writers' lock. `unlimited`: for as long as it takes,
+        where the queries go through years of rows."""
         with away():  # around the connecting too: that is where a dead database shows
             async with self.database.engine.connect() as connection:
                 await connection.execution_options(reading=True)
                 async with AsyncSession(connection, expire_on_commit=False) as session:
+                    if unlimited and self.database.dialect == "postgresql":
+                        await session.execute(text(UNLIMITED))
                     yield session
 
     @contextlib.asynccontextmanager
@@ -225,5 +228,5 @@ def _is_away(error: DBAPIError) -> bool:
         return True
     if not isinstance(error, OperationalError | InterfaceError):
         return False
-    text = str(error.orig).lower()
-    return "sqlite" not in type(error.orig).__module__ or any(word in text for word in _SQLITE_AWAY)
+    said = str(error.orig).lower()
+    return "sqlite" not in type(error.orig).__module__ or any(word in said for word in _SQLITE_AWAY)

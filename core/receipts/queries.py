@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.db.engine import UNLIMITED
 from core.receipts.model import Signed
 from core.receipts.tables import ReceiptRow
 
@@ -27,8 +26,6 @@ async def of_task(session: AsyncSession, task_id: str) -> list[Signed]:
 
 async def chain(session: AsyncSession) -> AsyncGenerator[Signed]:
     """Every receipt of the hub, a thousand at a time from the database."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text(UNLIMITED))  # whoever keeps a copy of years may be slow
     stream = await session.stream_scalars(
         select(ReceiptRow).order_by(ReceiptRow.number), execution_options={"yield_per": 1000}
     )

@@ -27,7 +27,7 @@ def shadow(policy: Path, limit: int, environment: str) -> None:
     wanted = config_files.policy_file(policy)
 
     async def act(wiring: Wiring) -> list[Compared]:
-        async with wiring.services.work.read() as session:
+        async with wiring.services.work.read(unlimited=True) as session:
             return await compare(
                 session,
                 wiring.services.types,

@@ -101,7 +101,7 @@ def _recorded(environment: str, days: int, seed: int) -> World:
     async def read(wiring: Wiring) -> World:
         from core.routing.simulator.history import recorded
 
-        async with wiring.services.work.read() as session:
+        async with wiring.services.work.read(unlimited=True) as session:
             return await recorded(
                 session,
                 wiring.services.types,

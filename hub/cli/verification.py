@@ -49,7 +49,7 @@ def backtest(policy: Path, task_type: str, limit: int) -> None:
 
     async def act(wiring: Wiring) -> dict[str, Summary]:
         plans: dict[str, Plan | None] = {}
-        async with wiring.services.work.read() as session:
+        async with wiring.services.work.read(unlimited=True) as session:
             rows = await session.execute(select(Organisation.id, Organisation.plan))
             for name, plan in rows.all():
                 known = plan in wiring.services.plans.names and name != GOLD_ORGANISATION

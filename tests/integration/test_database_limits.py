@@ -76,3 +76,12 @@ async def test_a_lock_that_is_not_had_in_time_is_a_wait_and_not_a_fault(postgres
         with pytest.raises(Unavailable) as raised:
             await wait_in_vain()
     assert raised.value.code == "database_unavailable"
+
+
+async def test_a_read_through_years_of_rows_has_no_limit(postgres: Database) -> None:
+    work = UnitOfWork(postgres)
+    async with work.read() as session:
+        assert await shown(session, "transaction_timeout") == "30s"
+    async with work.read(unlimited=True) as session:
+        assert await shown(session, "transaction_timeout") == "0"
+        assert await shown(session, "statement_timeout") == "0"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from core import clock
-from core.db.engine import NOW_MS, UNLIMITED
+from core.db.engine import NOW_MS
 from core.db.hot import for_dialect
 from core.db.quick import opened
 from core.db.unit_of_work import UnitOfWork, away
@@ -185,10 +185,8 @@ class Follower:
     async def _read_all(self) -> tuple[Directory, Place]:
         dialect = self._work.database.dialect
         directory = Directory()
-        async with self._looks.read() as session:
+        async with self._looks.read(unlimited=True) as session:
             connection = await session.connection()
-            if dialect == "postgresql":
-                await connection.exec_driver_sql(UNLIMITED)
             place = Place(*(await connection.exec_driver_sql(_HERE[dialect])).one())
             rows = await connection.stream(text(ALL[dialect]), execution_options={"yield_per": CHUNK})
             async for chunk in rows.partitions(CHUNK):
