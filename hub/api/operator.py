@@ -14,19 +14,18 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 
 from core import clock
-from core.access import organisations, sessions
-from core.access.roles import Scope, may
+from core.access import organisations
+from core.access.roles import Scope
 from core.access.sessions import SignedIn
 from core.access.tables import Person
-from core.errors import Forbidden, Unauthenticated
 from core.routing import lists
 from core.routing.lists import Word
 from core.routing.tables import OrganisationWorker
 from core.workers import actions as workers
 from core.workers.tables import Worker
 from hub.api.decoding import Fields, Query, read_object, whole
+from hub.api.signing_in import must, signed_in
 from hub.api.worker_views import SignedInView, View
-from hub.auth import bearer_of
 from hub.pages.guards import no_nul
 from hub.services import Services
 
@@ -34,6 +33,7 @@ AnyRequest = Request[Any, Any, Any]
 Connection = ASGIConnection[Any, Any, Any, Any]
 PAGE_LIMIT = 100
 
+REFUSAL = "Your account may not do this"
 _text = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool)
 _word = msgspec.json.Decoder(Word)
@@ -65,34 +65,18 @@ class MarksView(View, frozen=True, kw_only=True):
 
 async def reads(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: somebody who may see the console."""
-    await _must(connection, Scope.CONSOLE)
+    await must(connection, Scope.CONSOLE, REFUSAL)
 
 
 async def writes(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: somebody who may change people and organisations."""
-    await _must(connection, Scope.ACCESS)
-
-
-async def _must(connection: Connection, scope: Scope) -> None:
-    person = await bearer_of(connection)
-    if person is None:
-        raise Unauthenticated("sign_in", "A session token is required: Authorization: Bearer ...")
-    if not may(person.role, scope):
-        raise Forbidden("not_yours", "Your account may not do this")
-    connection.scope["state"]["person"] = person
+    await must(connection, Scope.ACCESS, REFUSAL)
 
 
 @post("/sign-in", name="operator_api.sign_in", status_code=200, opt={"public": "the way in"})
 async def sign_in(request: AnyRequest, services: NamedDependency[Services]) -> SignedInView:
     """`{"token": …}` of a one-time link, for a session token. Raises Unauthenticated for a link that is over, Forbidden."""
-    body = Fields(await read_object(request))
-    token = body.take(_text, "token", required=True)
-    body.check()
-    async with services.work.begin("access.sign_in") as tx:
-        opened = await sessions.sign_in(tx, token or "")
-        if not may(opened.person.role, Scope.CONSOLE):
-            raise Forbidden("not_yours", "Your account may not do this")
-    return SignedInView(token=opened.token.reveal(), expires_in=opened.seconds)
+    return await signed_in(request, services, Scope.CONSOLE, REFUSAL)
 
 
 @get("/organisations/{organisation_id:str}/people", name="operator_api.lists", guards=[reads])

@@ -13,10 +13,9 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 
 from core import clock
-from core.access import sessions
-from core.access.roles import Scope, may
+from core.access.roles import Scope
 from core.access.sessions import SignedIn
-from core.errors import Forbidden, Invalid, Malformed, Unauthenticated
+from core.errors import Invalid, Malformed
 from core.forms import validate
 from core.payouts.address import set_address
 from core.payouts.queries import totals_of
@@ -26,6 +25,7 @@ from core.workers import actions as workers
 from core.workers import availability
 from hub.api import worker_account, worker_pull
 from hub.api.decoding import Fields, Query, read_object, whole
+from hub.api.signing_in import must, signed_in
 from hub.api.worker_views import (
     MeView,
     SignedInView,
@@ -36,7 +36,6 @@ from hub.api.worker_views import (
     task_view,
     turn_view,
 )
-from hub.auth import bearer_of
 from hub.pages import desk as desks
 from hub.pages.guards import no_nul
 from hub.services import Services
@@ -44,6 +43,7 @@ from hub.services import Services
 AnyRequest = Request[Any, Any, Any]
 PAGE_LIMIT = 100
 
+REFUSAL = "This account does not answer tasks"
 _text = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool)
 _anything = msgspec.json.Decoder()
@@ -52,25 +52,13 @@ _form = msgspec.json.Decoder(dict[str, list[str]])
 
 async def bearer(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard: a living session of a worker in `Authorization: Bearer`."""
-    person = await bearer_of(connection)
-    if person is None:
-        raise Unauthenticated("sign_in", "A session token is required: Authorization: Bearer ...")
-    if not may(person.role, Scope.ANSWER):
-        raise Forbidden("not_yours", "This account does not answer tasks")
-    connection.scope["state"]["person"] = person
+    await must(connection, Scope.ANSWER, REFUSAL)
 
 
 @post("/sign-in", name="worker_api.sign_in", status_code=200, opt={"public": "the way in"})
 async def sign_in(request: AnyRequest, services: NamedDependency[Services]) -> SignedInView:
     """`{"token": …}` of a one-time link, for a session token. Raises Unauthenticated for a link that is over."""
-    body = Fields(await read_object(request))
-    token = body.take(_text, "token", required=True)
-    body.check()
-    async with services.work.begin("access.sign_in") as tx:
-        opened = await sessions.sign_in(tx, token or "")
-        if not may(opened.person.role, Scope.ANSWER):
-            raise Forbidden("not_yours", "This account does not answer tasks")
-    return SignedInView(token=opened.token.reveal(), expires_in=opened.seconds)
+    return await signed_in(request, services, Scope.ANSWER, REFUSAL)
 
 
 @get("/offers", name="worker_api.offers")
