@@ -89,9 +89,9 @@ async def held(session: AsyncSession, payout_id: str) -> bool:
 
 
 async def still_held(
-    session: AsyncSession, *, worker_id: str | None = None, limit: int = 200
+    session: AsyncSession, *, worker_id: str | None = None, limit: int | None = 200
 ) -> list[tuple[PayoutHold, Payout]]:
-    """What waits, of one worker or of all, the one whose clock ends first at the top."""
+    """What waits, of one worker or of all, the one whose clock ends first at the top; everything with `limit` None."""
     statement = (
         select(PayoutHold, Payout)
         .join(Payout, Payout.id == PayoutHold.payout_id)

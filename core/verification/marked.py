@@ -11,6 +11,7 @@ from sqlalchemy import select
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid
 from core.payouts import holds
+from core.payouts.case import load
 from core.payouts.states import PayoutState
 from core.payouts.tables import Payout
 from core.routing.assignments import leave, task_for_update
@@ -55,7 +56,7 @@ async def clear(tx: Transaction, mark_id: str, *, actor: str, note: str) -> Work
     Raises NotFound, Conflict, Invalid as `marks.close`."""
     mark = await marks.close(tx, mark_id, actor=actor, note=note)
     if not await marks.doubtful(tx, [mark.worker_id]):
-        for hold, _ in await holds.still_held(tx.session, worker_id=mark.worker_id):
+        for hold, _ in await holds.still_held(tx.session, worker_id=mark.worker_id, limit=None):
             await holds.release(tx, hold.payout_id, actor=actor, note=note)
     return mark
 
@@ -66,7 +67,7 @@ async def confirm(tx: Transaction, mark_id: str, *, actor: str, note: str) -> in
     if not note.strip():
         raise Invalid("no_note", "Say in a sentence why", field_errors={"note": "Required"})
     mark = await marks.confirmed(tx, mark_id, actor=actor, note=note)
-    waiting = await holds.still_held(tx.session, worker_id=mark.worker_id, limit=1000)
+    waiting = await holds.still_held(tx.session, worker_id=mark.worker_id, limit=None)
     refused = 0
     for _, payout in sorted(waiting, key=lambda one: one[1].task_id):
         if payout.state != PayoutState.EARNED:
@@ -86,9 +87,11 @@ async def _refuse(tx: Transaction, mark: WorkerMark, payout: Payout, actor: str,
         .execution_options(populate_existing=True)
     )
     turn, run = rows.one()
+    await load(tx.session, payout.id, lock=True)
+    if not await holds.held(tx.session, payout.id):
+        return 0  # somebody let it go meanwhile, and nothing is learnt of it
     await add_evidence(tx, payout.worker_id, task.task_type, "qa", 0.0, 1.0)
-    if not await holds.withhold(tx, payout.id, task, actor=actor, note=note):
-        return 0
+    await holds.withhold(tx, payout.id, task, actor=actor, note=note)
     why = Reason(
         code=CONFIRMED, message=f"An operator looked at your answers and did not accept this one: {note}"
     )
