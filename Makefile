@@ -60,6 +60,7 @@ test-fast: install ## Unit, property and contract tests
 	$(RUN) -n 2 tests/unit tests/property tests/contract tests/architecture
 
 bench: install ## Figures, one JSON line each; ONLY=name runs one
+	$(if $(filter-out crash settle,$(ONLY)),,./hub/demo/lightning/install.sh)
 	$(BIN)/python -m tests.bench $(ONLY)
 
 clean: ## Remove what was installed and the demo's data
