@@ -4,7 +4,7 @@ the API and the operator's pages."""
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import false, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.ledger import accounts
@@ -30,7 +30,7 @@ async def balance_of(session: AsyncSession, organisation_id: str, environment: s
         select(func.count()).where(
             Task.organisation_id == organisation_id,
             Task.environment == str(environment),
-            Task.funded.is_(False),
+            Task.funded == false(),  # as the partial index of waiting tasks has it
             Task.status.in_(sorted(OPEN)),
         )
     )

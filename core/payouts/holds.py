@@ -13,10 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.audit.record import record
-from core.billing.actions import announce_credit
+from core.billing import actions as billing
 from core.db.compare_and_set import move
 from core.db.unit_of_work import Transaction
-from core.errors import Conflict
 from core.ledger import accounts
 from core.ledger.post import Transfer, balances, post
 from core.ledger.tables import LedgerTransfer
@@ -129,20 +128,23 @@ async def release(
 
 async def withhold(tx: Transaction, payout_id: str, task: Task, *, actor: str, note: str) -> bool:
     """The hold ends and nothing is paid: what the worker was owed goes back to who paid it. False when the hold had ended
-    before. Raises Conflict for one that waits for a rate: its money is still reserved for the task. The caller holds the
-    task's row."""
+    before. Of one that waits for a rate nothing is owed yet; what is reserved goes back with the last that waits. The caller
+    holds the task's row."""
     case = await load(tx.session, payout_id, lock=True)
     payout = case.payout
-    if case.state is PayoutState.EARNED:
-        raise Conflict("no_rate_yet", "It waits for an exchange rate; decide again when there is one")
     if not await _end(tx, payout_id, Outcome.WITHHELD, actor, note):
         return False
-    back = await _way_back(tx, payout)
-    touched = {side.id for one in back for side in (one.debit, one.credit)}
-    await balances(tx, sorted(touched))
-    await move(tx, payout, PayoutState.WITHHELD, table=TRANSITIONS)
-    await post(tx, back)
-    announce_credit(tx, task.organisation_id, task.environment)
+    if case.state is PayoutState.EARNED:
+        await move(tx, payout, PayoutState.WITHHELD, table=TRANSITIONS)
+        if not await _others_wait(tx, payout):
+            await billing.release(tx, task)
+    else:
+        back = await _way_back(tx, payout)
+        touched = {side.id for one in back for side in (one.debit, one.credit)}
+        await balances(tx, sorted(touched))
+        await move(tx, payout, PayoutState.WITHHELD, table=TRANSITIONS)
+        await post(tx, back)
+    billing.announce_credit(tx, task.organisation_id, task.environment)
     await record(tx, actor=actor, action="payout.withheld", subject=payout_id, note=note)
     return True
 
@@ -163,6 +165,17 @@ async def _end(tx: Transaction, payout_id: str, outcome: Outcome, actor: str, no
         .execution_options(synchronize_session=False)
     )
     return (await tx.session.execute(statement)).scalar_one_or_none() is not None
+
+
+async def _others_wait(tx: Transaction, payout: Payout) -> bool:
+    """Whether somebody else's pay for the same task waits for a rate."""
+    statement = select(Payout.id).where(
+        Payout.task_id == payout.task_id,
+        Payout.state == str(PayoutState.EARNED),
+        Payout.reason == ANSWER,
+        Payout.id != payout.id,
+    )
+    return await tx.session.scalar(statement.limit(1)) is not None
 
 
 async def _way_back(tx: Transaction, payout: Payout) -> list[Transfer]:

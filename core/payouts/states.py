@@ -23,7 +23,7 @@ IN_CLEARING = frozenset({PayoutState.READY, PayoutState.SENDING, PayoutState.UNK
 PAID = frozenset({PayoutState.SETTLED})  # in the rail's account
 
 TRANSITIONS: dict[PayoutState, frozenset[PayoutState]] = {
-    PayoutState.EARNED: frozenset({PayoutState.RESERVED}),
+    PayoutState.EARNED: frozenset({PayoutState.RESERVED, PayoutState.WITHHELD}),
     PayoutState.RESERVED: frozenset({PayoutState.READY, PayoutState.WITHHELD}),
     PayoutState.READY: frozenset({PayoutState.SENDING, PayoutState.FAILED}),
     PayoutState.SENDING: frozenset({PayoutState.SETTLED, PayoutState.FAILED, PayoutState.UNKNOWN}),

@@ -12,7 +12,6 @@ from core.db.unit_of_work import Transaction
 from core.errors import Invalid
 from core.payouts import holds
 from core.payouts.case import load
-from core.payouts.states import PayoutState
 from core.payouts.tables import Payout
 from core.routing.assignments import leave, task_for_update
 from core.routing.states import AssignmentState
@@ -63,15 +62,14 @@ async def clear(tx: Transaction, mark_id: str, *, actor: str, note: str) -> Work
 
 async def confirm(tx: Transaction, mark_id: str, *, actor: str, note: str) -> int:
     """An operator has looked and found it true: the held answers (of the mark's task type) are refused and not paid; how
-    many. The mark stays, so that what follows is looked at too. What waits for a rate stays held."""
+    many. The mark stays, so that what follows is looked at too."""
     if not note.strip():
         raise Invalid("no_note", "Say in a sentence why", field_errors={"note": "Required"})
     mark = await marks.confirmed(tx, mark_id, actor=actor, note=note)
     waiting = await holds.still_held(tx.session, worker_id=mark.worker_id, limit=None)
     refused = 0
     for _, payout in sorted(waiting, key=lambda one: one[1].task_id):
-        if payout.state != PayoutState.EARNED:
-            refused += await _refuse(tx, mark, payout, actor, note.strip())
+        refused += await _refuse(tx, mark, payout, actor, note.strip())
     return refused
 
 

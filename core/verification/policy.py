@@ -14,7 +14,7 @@ from core.tasks.model import Environment, RiskTier
 
 MOST_ANSWERS = 9
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MOST_ANSWERS)]
-_Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Otherwise(StrEnum):
@@ -33,7 +33,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     answers_min: _Count = 1
     answers_max: _Count = 1
     confidence: _Share = 0.9
-    rho: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.1
+    rho: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
     stages: list[str] = []
     uncertified: Otherwise = Otherwise.RELEASE
     undecided: Otherwise = Otherwise.QA
@@ -88,7 +88,7 @@ class Gold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     the others. An item is shown to `most_exposures` people and then retired."""
 
     highest: _Share = 0.30
-    slope: Annotated[float, msgspec.Meta(ge=0.0)] = 6.0
+    slope: Annotated[float, msgspec.Meta(ge=0)] = 6.0
     early: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
     longest_gap: Annotated[int, msgspec.Meta(ge=1)] = 50
     most_exposures: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5

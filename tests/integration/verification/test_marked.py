@@ -4,6 +4,7 @@ confirmed, the answer is refused, the asker has the money back and the worker ma
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from core.db.unit_of_work import UnitOfWork
 from core.errors import Invalid
 from core.ledger.check import check
 from core.payouts import holds
+from core.payouts.convert import convert
 from core.payouts.queries import payouts_of, totals_of
 from core.payouts.tables import Payout, PayoutHold
 from core.verification import gold_rate, marked
@@ -22,6 +24,7 @@ from core.verification.anomaly.suspicion import MarkKind, Suspicion
 from core.verification.appeals import appeal, standing
 from core.verification.policy import Checks, Gold, Level, Marks
 from core.workers.tables import Worker
+from tests.factories import RATE
 from tests.factories_routing import PAYOUT_MSAT, PLANS
 from tests.integration.verification.test_reviews import GOOD, Stage
 from tests.payout_lab import Lab
@@ -142,6 +145,28 @@ async def test_confirmed_the_answer_is_refused_and_an_upheld_appeal_pays(case: C
         await case.lab.pay()
     assert await case.payouts() == [("answer", "withheld"), ("appeal", "settled")]
     assert case.lab.really_paid() == [1]
+
+
+async def test_confirmed_before_there_is_a_rate_and_all_that_was_reserved_goes_back(case: Case) -> None:
+    await case.open()
+    mark = await case.mark()
+    async with case.work.begin("test.before") as tx:
+        before = await balance(tx, case.organisation, "live")
+    task = await case.answered(GOOD, payout_currency="USD", payout_amount=Decimal("0.50"))
+    assert await case.payouts() == [("answer", "earned")]
+    async with case.work.begin("operator.confirm") as tx:
+        assert await marked.confirm(tx, mark, actor=f"person:{case.otto}", note="Pasted") == 1
+    assert await case.payouts() == [("answer", "withheld")]
+    async with case.work.begin("test.after") as tx:
+        assert await balance(tx, case.organisation, "live") == before
+    job = await case.lab.take("payout.earned")
+    assert job is not None
+    assert (
+        await convert(case.work, job, PLANS, lambda: RATE) == "withheld"
+    )  # a rate comes, and nothing is owed
+    assert await case.payouts() == [("answer", "withheld")]
+    [turn] = await case.hub.assignments(task)
+    assert turn.state == "refused"
 
 
 async def test_nobody_looks_in_time_and_it_is_sent(case: Case) -> None:

@@ -72,14 +72,14 @@ class Stage:
             await credit(tx, self.organisation, "live", 10 * PAYOUT_MSAT, "first", "test")
         return self
 
-    async def task(self) -> str:
+    async def task(self, **values: Any) -> str:
         async with self.work.begin("test.task") as tx:
-            task_id = await a_task(tx, self.organisation, environment=str(Environment.LIVE))
+            task_id = await a_task(tx, self.organisation, environment=str(Environment.LIVE), **values)
         await self.hub.drain()
         return task_id
 
-    async def answered(self, output: Any) -> str:
-        task_id = await self.task()
+    async def answered(self, output: Any, **values: Any) -> str:
+        task_id = await self.task(**values)
         await self.hub.answer(task_id, output)
         await self.hub.drain()
         return task_id
