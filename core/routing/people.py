@@ -29,47 +29,62 @@ def _columns(dialect: str) -> str:
         w.usual_seconds, w.offers_taken, w.offers_missed, w.answers"""  # noqa: S608 - text of ours
 
 
-@functools.cache
-def _free(dialect: str, skilled: bool) -> str:
-    """Who has a hand free and may take the task as far as a few comparisons tell, the most reliable first. $2
-    environment, $3 tier, $4 payout, $5 a task whose people are left out, $6 now, $7 language, $8 tier of experts, $9
-    whether only the organisation's own people are asked, $10 how many, $11 the skills and $12 how many they are."""
-    word = "SELECT 1 FROM organisation_workers o WHERE o.organisation_id = $1 AND o.worker_id = w.id AND o.kind ="
-    sql = f"""
-        SELECT {_columns(dialect)}
-        FROM workers w JOIN people p ON p.id = w.id
-        WHERE w.environment = $2 AND w.available AND w.load < w.capacity AND p.blocked_at IS NULL
-          AND w.tier >= $3::int AND w.price_floor_msat <= $4::bigint
-          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.task_id = $5 AND a.worker_id = w.id)
-          AND (w.cool_off_until IS NULL OR w.cool_off_until <= $6::bigint)
-          AND ($7::text IS NULL OR w.languages LIKE '%"' || $7::text || '"%')
-          AND ($8::int IS NULL OR w.expert OR w.tier >= $8::int)
-          AND NOT EXISTS ({word} 'block') AND (NOT $9::boolean OR EXISTS ({word} 'allow'))"""  # noqa: S608 - text of ours
-    if skilled:
-        sql += f"""
-          AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect].format("$11")}
-                       GROUP BY worker_id HAVING count(*) = $12::bigint)"""  # noqa: S608 - text of ours
-    return for_dialect(f"{sql} ORDER BY w.reliability DESC, w.id LIMIT $10::bigint", dialect)
+_WORD = (
+    "SELECT 1 FROM organisation_workers o WHERE o.organisation_id = $1 AND o.worker_id = w.id AND o.kind ="
+)
+# The rules of `eligible.py` that do not pass by themselves. $1 organisation, $2 environment, $3 tier, $4 payout, $5 the
+# task, $6 language, $7 tier of experts, $8 whether only the organisation's own people are asked.
+_LASTING = f"""
+    w.environment = $2 AND p.blocked_at IS NULL AND w.tier >= $3::int AND w.price_floor_msat <= $4::bigint
+    AND ($6::text IS NULL OR w.languages LIKE '%"' || $6::text || '"%')
+    AND ($7::int IS NULL OR w.expert OR w.tier >= $7::int)
+    AND NOT EXISTS ({_WORD} 'block') AND (NOT $8::boolean OR EXISTS ({_WORD} 'allow'))"""
 
 
-def free_of(question: Question, now_ms: int, limit: int, dialect: str) -> tuple[str, tuple[Any, ...]]:
-    """The text and its parameters; rows for `candidate_of`."""
-    wanted: tuple[Any, ...] = ()
-    if question.skills:
-        wanted = (names(sorted(question.skills), dialect), len(question.skills))
-    first = (
+def _skilled(dialect: str, skills: int) -> str:
+    """Who has all of the skills: the parameters `skills` and, how many they are, `skills` + 1."""
+    return f"""
+        AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect].format(f"${skills}")}
+                     GROUP BY worker_id HAVING count(*) = ${skills + 1}::bigint)"""  # noqa: S608 - text of ours
+
+
+def _asked(question: Question) -> tuple[Any, ...]:
+    """$1 to $8 of `_LASTING`."""
+    return (
         question.organisation_id,
         question.environment,
         question.minimum_tier,
         question.payout_msat,
         question.task_id,
-        now_ms,
         question.language,
         question.experts_from,
         question.allow_listed,
-        limit,
     )
-    return _free(dialect, bool(question.skills)), (*first, *wanted)
+
+
+def _wanted(question: Question, dialect: str) -> tuple[Any, ...]:
+    return (names(sorted(question.skills), dialect), len(question.skills)) if question.skills else ()
+
+
+@functools.cache
+def _free(dialect: str, skilled: bool) -> str:
+    """Who has a hand free and may take the task as far as a few comparisons tell, the most reliable first. `_LASTING`, $9
+    now, $10 how many, then the skills."""
+    sql = f"""
+        SELECT {_columns(dialect)}
+        FROM workers w JOIN people p ON p.id = w.id
+        WHERE {_LASTING} AND w.available AND w.load < w.capacity
+          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.task_id = $5 AND a.worker_id = w.id)
+          AND (w.cool_off_until IS NULL OR w.cool_off_until <= $9::bigint)
+          {_skilled(dialect, 11) if skilled else ""}
+        ORDER BY w.reliability DESC, w.id LIMIT $10::bigint"""  # noqa: S608 - text of ours
+    return for_dialect(sql, dialect)
+
+
+def free_of(question: Question, now_ms: int, limit: int, dialect: str) -> tuple[str, tuple[Any, ...]]:
+    """The text and its parameters; rows for `candidate_of`."""
+    parameters = (*_asked(question), now_ms, limit, *_wanted(question, dialect))
+    return _free(dialect, bool(question.skills)), parameters
 
 
 async def free_workers(session: AsyncSession, question: Question, now_ms: int, limit: int) -> list[Candidate]:
@@ -81,47 +96,28 @@ async def free_workers(session: AsyncSession, question: Question, now_ms: int, l
 
 @functools.cache
 def _anybody(dialect: str, skilled: bool) -> str:
-    """Whether somebody may take the task at all, now or as soon as they are back and have a hand free: `RULES` without those
-    that pass by themselves. $1 organisation, $2 environment, $3 tier, $4 payout, $5 the task, $6 language, $7 tier of
-    experts, $8 whether only the organisation's own people are asked, $9 the skills and $10 how many they are."""
-    word = "SELECT 1 FROM organisation_workers o WHERE o.organisation_id = $1 AND o.worker_id = w.id AND o.kind ="
+    """Whether somebody may take the task at all, now or as soon as they are back and have a hand free. `_LASTING`, then the
+    skills."""
     sql = f"""
         SELECT w.id FROM workers w JOIN people p ON p.id = w.id
-        WHERE w.environment = $2 AND p.blocked_at IS NULL AND w.tier >= $3::int AND w.price_floor_msat <= $4::bigint
+        WHERE {_LASTING}
           AND NOT EXISTS (
               SELECT 1 FROM assignments a JOIN workers h ON h.id = a.worker_id
               WHERE a.task_id = $5
                 AND (h.id = w.id OR h.cluster_id = w.cluster_id OR h.payout_address = w.payout_address))
           AND NOT EXISTS (SELECT 1 FROM suspensions x WHERE x.worker_id = w.id AND x.state = 'in_force')
-          AND ($6::text IS NULL OR w.languages LIKE '%"' || $6::text || '"%')
-          AND ($7::int IS NULL OR w.expert OR w.tier >= $7::int)
-          AND NOT EXISTS ({word} 'block') AND (NOT $8::boolean OR EXISTS ({word} 'allow'))"""  # noqa: S608 - text of ours
-    if skilled:
-        sql += f"""
-          AND w.id IN (SELECT worker_id FROM worker_skills WHERE skill {_AMONG[dialect].format("$9")}
-                       GROUP BY worker_id HAVING count(*) = $10::bigint)"""  # noqa: S608 - text of ours
-    return for_dialect(f"{sql} LIMIT 1", dialect)
+          {_skilled(dialect, 9) if skilled else ""}
+        LIMIT 1"""  # noqa: S608 - text of ours
+    return for_dialect(sql, dialect)
 
 
 async def anybody(session: AsyncSession, question: Question) -> bool:
     """False when all who may take the task have had it: to wait for somebody is to wait for a person to join."""
     connection = await session.connection()
     dialect = connection.dialect.name
-    wanted: tuple[Any, ...] = ()
-    if question.skills:
-        wanted = (names(sorted(question.skills), dialect), len(question.skills))
-    asked = (
-        question.organisation_id,
-        question.environment,
-        question.minimum_tier,
-        question.payout_msat,
-        question.task_id,
-        question.language,
-        question.experts_from,
-        question.allow_listed,
-    )
     sql = _anybody(dialect, bool(question.skills))
-    return (await connection.exec_driver_sql(sql, (*asked, *wanted))).first() is not None
+    parameters = (*_asked(question), *_wanted(question, dialect))
+    return (await connection.exec_driver_sql(sql, parameters)).first() is not None
 
 
 @functools.cache
