@@ -83,7 +83,9 @@ _MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $5::bigint, version 
 # fmt: on
 # PostgreSQL plans this anew for each offer, which takes longer than running it, unless the plan for any values looks no dearer
 # than that for these: hence the LIMIT, and no skill compared with a list. `|| ''` keeps the planner from the index of waiting
-# tasks, which it believes to be empty when it was so once.
+# tasks, which it believes to be empty when it was so once. The candidates are looked at one after the other, best first, until
+# one still may: a LATERAL with OFFSET 0 is run for each row of the list in its order. Sorted by their place, all were looked
+# at for the first, at twice the cost of the whole statement; out of order, it would be somebody less good and nothing worse.
 _WRITE = f"""
     WITH done AS ({outbox_sql("postgresql").done}),
     held AS (
@@ -91,9 +93,10 @@ _WRITE = f"""
         RETURNING tasks.id),
     pick AS (
         SELECT w.id, c.score FROM held,
-            (SELECT * FROM unnest($8::text[], $12::float8[]) WITH ORDINALITY LIMIT {{claims}}) AS c (worker, score, n)
-        JOIN workers w ON w.id = c.worker WHERE {_STILL}
-        ORDER BY c.n LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED),
+            (SELECT * FROM unnest($8::text[], $12::float8[]) LIMIT {{claims}}) AS c (worker, score)
+        CROSS JOIN LATERAL (
+            SELECT w.id FROM workers w WHERE w.id = c.worker AND {_STILL} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS w
+        LIMIT 1),
     taken AS (UPDATE workers SET load = workers.load + 1 FROM pick
               WHERE workers.id = pick.id AND NOT (workers.auto_assign AND workers.tier = ANY($37::int[]))
               RETURNING workers.id, pick.score),
