@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from core.db import one_hop
 from core.db.driver import connect_postgres
+from core.db.idle import Idle
 
 # The database's own clock in milliseconds UTC, as an SQL expression. Leases and due times are compared on it alone,
 # so that two machines with different clocks agree. julianday keeps 0.04 ms; SQLite 3.40 has no unixepoch('subsec').
@@ -74,6 +75,7 @@ class Database:
                 pool_pre_ping=False,  # a dead connection is an Unavailable and a retry; a ping a request is a tax
                 pool_recycle=1800,
             )
+        self.idle = Idle(self.engine, most=pool_size // 2)
 
     def apart(self) -> Database:
         """The same database over connections of its own, for a look that others wait for while they hold theirs: from one
@@ -85,6 +87,7 @@ class Database:
     async def close(self) -> None:
         if self._apart is not None:
             await self._apart.close()
+        await self.idle.close()
         await self.engine.dispose()
 
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - asyncpg ships none; only this file and driver.py import it
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core import crash
+from core.db.idle import Idle
 from core.errors import Unavailable
 from core.outbox.rows import NewJob
 
@@ -56,15 +56,21 @@ class Quick:
 
 
 @contextlib.asynccontextmanager
-async def opened(name: str, connection: AsyncConnection) -> AsyncGenerator[Quick]:
-    """On a connection of SQLAlchemy's pool. A driver that lost its server is not given back to it."""
-    driver = (await connection.get_raw_connection()).driver_connection
+async def opened(name: str, idle: Idle) -> AsyncGenerator[Quick]:
+    """On a connection that another such lane has just left, or one of SQLAlchemy's pool. A driver that lost its server is not
+    given back to it; one that was interrupted goes through the pool, which looks to it."""
+    drawn = await idle.draw()
     try:
-        yield Quick(name, driver)
+        yield Quick(name, drawn.driver)
     except _LOST as error:
-        await connection.invalidate(error)
+        await idle.lost(drawn, error)
         raise Unavailable("database_unavailable", f"The database connection broke ({error})") from error
     except _AWAY as error:
+        await idle.back(drawn)
         raise Unavailable(
             "database_unavailable", f"The database does not answer; nothing was changed ({error})"
         ) from error
+    except BaseException:
+        await idle.back(drawn)
+        raise
+    await idle.put(drawn)

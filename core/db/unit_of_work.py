@@ -147,7 +147,7 @@ class UnitOfWork:
         if _open.get() is not None:
             raise RuntimeError(f"transaction {name!r} inside {_open.get()!r}")
         with away():
-            async with self.database.engine.connect() as connection, opened(name, connection) as quick:
+            async with opened(name, self.database.idle) as quick:
                 yield quick
         await self._nudge(quick.jobs)
 

@@ -235,10 +235,7 @@ class Follower:
         """Statements of their own, on PostgreSQL without a transaction around them: somebody may be waiting for this."""
         if self._work.database.dialect == "postgresql":
             with away():
-                async with (
-                    self._looks.database.engine.connect() as connection,
-                    opened("directory.look", connection) as quick,
-                ):
+                async with opened("directory.look", self._looks.database.idle) as quick:
                     yield quick.read
             return
         async with self._looks.read() as session:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from core import clock, ids
 from core.callbacks.tables import CallbackEndpoint
@@ -115,6 +115,26 @@ async def test_many_at_once_for_few_hands(work: UnitOfWork) -> None:
     assert {worker_id: (await hub.worker(worker_id)).load for worker_id in capacity} == capacity
     for task_id, given in zip(task_ids, turns, strict=True):
         assert (await hub.task(task_id)).status == ("assigned" if given else "posted")
+
+
+async def test_the_best_has_it_and_the_next_while_the_better_are_held(work: UnitOfWork) -> None:
+    hub = Hub(work)
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        # made dearest first, and further apart than the draw that equals take turns by
+        dear, middle, cheap = [
+            await a_worker(tx, capacity=2, price_floor_msat=msat) for msat in (900_000, 450_000, 0)
+        ]
+        task_ids = [await a_task(tx, organisation) for _ in range(3)]
+    leases = [await leased(work, task_id) for task_id in task_ids]
+    given: list[str] = []
+    for held, task_id, lease in zip([[], [cheap], [cheap, middle]], task_ids, leases, strict=True):
+        async with work.read() as session:
+            sql = text("SELECT 1 FROM workers WHERE id = ANY(:held) FOR UPDATE")
+            await session.execute(sql, {"held": held})
+            assert await offer_at_once(work, lease, hub.types, hub.policy)
+        given += [turn.worker_id for turn in await hub.assignments(task_id)]
+    assert given == [cheap, middle, dear]
 
 
 async def test_the_same_task_by_many_jobs_is_offered_once(work: UnitOfWork) -> None:
