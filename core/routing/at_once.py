@@ -34,7 +34,7 @@ from core.routing.house import for_one_alone
 from core.routing.model import Policy, Question
 from core.routing.offering import again_job, lapse_job, more_jobs, offered, time_left, timer_jobs
 from core.routing.people import candidate_of, free_of
-from core.routing.score import Score, ranked
+from core.routing.score import Score, best_of
 from core.routing.shortlist import Shortlist, explained, named
 from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASK, assignment_row, task_of
 from core.routing.states import AssignmentKind
@@ -150,9 +150,9 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         found = await _shortlist(work.database, quick, asked.question, now, seconds_left, policy)
         if found is None:
             return False
-        scores = ranked(
+        scores = best_of(
             asked.question,
-            found.candidates,
+            found.scored,
             seconds_left,
             policy.weights,
             max(policy.claims, decisions.SHOWN),
@@ -174,10 +174,10 @@ async def _shortlist(
     follower = follower_of(database)
     if follower is not None:
         found = named(follower, question, now, seconds_left, policy, with_asked=True)
-        if not found.candidates:
+        if not found.rows:
             await follower.catch_up()
             found = named(follower, question, now, seconds_left, policy, with_asked=True)
-        return found if found.candidates or not follower.is_asking else None
+        return found if found.rows or not follower.is_asking else None
     sql, parameters = free_of(question, now, policy.candidates, "postgresql")
     read = [candidate_of(row, now) for row in await quick.read(sql, *parameters)]
     able = [worker for worker in read if may_take(question, worker)]

@@ -22,20 +22,26 @@ From a simulation of 18,000 tasks (research on routing, 4.2): without `second` t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from math import erfc, log1p
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
 
 from core.routing.model import Candidate, Question, Weights
+from core.routing.predict import Prediction
 
 _OFFERS_WEIGHT = 8.0  # offers as which the prior of `takes` counts
 _Z90 = 1.2815515655446004
 _ROOT_2 = math.sqrt(2)
+# What a score reads of a worker, out of a `Candidate`: worker_id, right, price_floor_msat, load, usual_seconds, prediction,
+# idle_seconds, offers_taken, offers_missed, answers. A tuple, because sixty are made for each offer.
+Row = tuple[str, float, int, int, int | None, Prediction | None, float, int, int, int]
 _SAMPLE = 8
+_FIRST: Callable[[Any], Any] = itemgetter(0)
 _MOST_LN = 21.0  # ln of forty years in seconds
 
 
@@ -81,14 +87,17 @@ def in_time(speed: Speed, seconds_left: float) -> float:
 def speed_of(worker: Candidate, weights: Weights) -> Speed:
     """What is predicted for the type (`predict.py`); else from the time within which nine of ten of their answers come, else from the typical one; what is in their hands
     already comes first."""
-    known = worker.prediction
+    return _speed(worker.prediction, worker.usual_seconds, worker.load, weights)
+
+
+def _speed(known: Prediction | None, usual_seconds: int | None, load: int, weights: Weights) -> Speed:
     if known is not None:
-        return Speed(mu=known.mu + math.log1p(worker.load), sigma=known.sigma, gone=known.gone)
-    if worker.usual_seconds:
-        mu = math.log(worker.usual_seconds) - _Z90 * weights.spread
+        return Speed(mu=known.mu + math.log1p(load), sigma=known.sigma, gone=known.gone)
+    if usual_seconds:
+        mu = math.log(usual_seconds) - _Z90 * weights.spread
     else:
         mu = math.log(weights.typical_seconds)
-    return Speed(mu=mu + math.log1p(worker.load), sigma=weights.spread)
+    return Speed(mu=mu + math.log1p(load), sigma=weights.spread)
 
 
 def takes_of(worker: Candidate, weights: Weights) -> float:
@@ -105,21 +114,32 @@ def ranked(
     most: int | None = None,
 ) -> list[Score]:
     """Best first, equal totals by worker id; the first `most` of them."""
-    people = sorted(workers, key=lambda one: one.worker_id)
-    second = second_try(question, people, seconds_left, weights)
-    terms = _terms(question, seconds_left, weights, second)
-    scored = [_parts(terms, worker) for worker in people]
-    scored.sort(key=lambda parts: -parts[0])  # stable: equals stay in the order of their ids
-    by_id = {worker.worker_id: worker for worker in people}
-    return [_score(parts, speed_of(by_id[parts[1]], weights)) for parts in scored[:most]]
+    return best_of(question, map(row_of, workers), seconds_left, weights, most)
+
+
+def best_of(
+    question: Question, rows: Iterable[Row], seconds_left: float, weights: Weights, most: int | None = None
+) -> list[Score]:
+    """`ranked` of workers as rows: sixty are scored for each offer, and a `Candidate` takes longer to make than to score."""
+    people = sorted(rows, key=_FIRST)
+    terms = _terms(question, seconds_left, weights, _second(question, people, seconds_left, weights))
+    scored = [_parts(terms, row) for row in people]
+    scored.sort(key=_FIRST, reverse=True)  # stable: equals stay in the order of their ids
+    return [_score(parts, weights) for parts in scored[:most]]
 
 
 def second_try(
     question: Question, workers: Iterable[Candidate], seconds_left: float, weights: Weights
 ) -> float:
     """What the task is still worth when an offer is lost."""
+    return _second(question, map(row_of, workers), seconds_left, weights)
+
+
+def _second(question: Question, rows: Iterable[Row], seconds_left: float, weights: Weights) -> float:
     later = seconds_left - 2 * weights.response_seconds
-    sample = [worker.right * in_time(speed_of(worker, weights), later) for worker in islice(workers, _SAMPLE)]
+    sample = [
+        row[1] * in_time(_speed(row[5], row[4], row[3], weights), later) for row in islice(rows, _SAMPLE)
+    ]
     if not sample:
         return 0.0
     worth = weights.quality_in_time * weights.stake(question.risk)
@@ -130,7 +150,22 @@ def score(
     question: Question, worker: Candidate, seconds_left: float, weights: Weights, second: float = 0.0
 ) -> Score:
     """See the top of this file; `second` is `second_try` of all who are compared."""
-    return _score(_parts(_terms(question, seconds_left, weights, second), worker), speed_of(worker, weights))
+    return _score(_parts(_terms(question, seconds_left, weights, second), row_of(worker)), weights)
+
+
+def row_of(worker: Candidate) -> Row:
+    return (
+        worker.worker_id,
+        worker.right,
+        worker.price_floor_msat,
+        worker.load,
+        worker.usual_seconds,
+        worker.prediction,
+        worker.idle_seconds,
+        worker.offers_taken,
+        worker.offers_missed,
+        worker.answers,
+    )
 
 
 class _Terms(NamedTuple):
@@ -148,8 +183,9 @@ class _Terms(NamedTuple):
     unknown: float
 
 
-# total, worker id, and the rest of a Score in its order: a tuple, because sixty are made for one that is read
-_Parts = tuple[float, str, float, float, float, float, float, float, float, float]
+# total, the rest of a Score in its order but for the worker, and whose it is: a tuple, because sixty are made for one that
+# is read
+_Parts = tuple[float, float, float, float, float, float, float, float, float, Row]
 
 
 def _terms(question: Question, seconds_left: float, weights: Weights, second: float) -> _Terms:
@@ -166,38 +202,37 @@ def _terms(question: Question, seconds_left: float, weights: Weights, second: fl
     )
 
 
-def _parts(terms: _Terms, worker: Candidate) -> _Parts:
+def _parts(terms: _Terms, row: Row) -> _Parts:
     """Sixty times for each offer: `takes_of` and `in_time` stand here in full, because a call costs as much as they do."""
     weights, task_prefix, log_seconds, worth, late, price_of_msat, second, unknown = terms
-    offers = worker.offers_taken + worker.offers_missed
-    takes = (worker.offers_taken + weights.takes * _OFFERS_WEIGHT) / (offers + _OFFERS_WEIGHT)
-    known = worker.prediction
+    worker_id, right, floor_msat, load, usual, known, idle_seconds, taken, missed, answers = row
+    takes = (taken + weights.takes * _OFFERS_WEIGHT) / (taken + missed + _OFFERS_WEIGHT)
     if log_seconds is None:
         chance = 0.0
     elif known is not None:
-        mu = known.mu + (log1p(worker.load) if worker.load else 0.0)
+        mu = known.mu + (log1p(load) if load else 0.0)
         chance = (1 - known.gone) * (1 - 0.5 * erfc((log_seconds - mu) / (known.sigma * _ROOT_2)))
-    elif worker.load or worker.usual_seconds:
-        speed = speed_of(worker, weights)
+    elif load or usual:
+        speed = _speed(None, usual, load, weights)
         chance = 1 - 0.5 * erfc((log_seconds - speed.mu) / (speed.sigma * _ROOT_2))
     else:
         chance = unknown
-    right = worker.reliability if worker.at_type is None else worker.at_type
     quality = takes * worth * right * (chance + late * (1 - chance))
-    price = takes * price_of_msat * worker.price_floor_msat
+    price = takes * price_of_msat * floor_msat
     again = (1 - takes) * second
-    idle = worker.idle_seconds / weights.idle_full_seconds
+    idle = idle_seconds / weights.idle_full_seconds
     idle = weights.idle * (0.0 if idle < 0 else idle if idle < 1 else 1.0)
-    novelty = weights.newcomer_answers / (weights.newcomer_answers + worker.answers)
-    worker_id = worker.worker_id
+    novelty = weights.newcomer_answers / (weights.newcomer_answers + answers)
     draw = crc32(worker_id.encode(), task_prefix) / 2**32  # [0, 1), the same for the same pair for ever
     exploration = weights.exploration * (0.2 + 0.8 * novelty) * draw
     total = quality + price + again + idle + exploration
-    return total, worker_id, quality, price, again, idle, exploration, right, chance, takes
+    return total, quality, price, again, idle, exploration, right, chance, takes, row
 
 
-def _score(parts: _Parts, speed: Speed) -> Score:
-    _, worker_id, quality_in_time, price, again, idle, exploration, quality, chance, takes = parts
+def _score(parts: _Parts, weights: Weights) -> Score:
+    _, quality_in_time, price, again, idle, exploration, quality, chance, takes, row = parts
+    worker_id, _, _, load, usual_seconds, known, *_ = row
+    speed = _speed(known, usual_seconds, load, weights)
     return Score(
         worker_id=worker_id,
         quality_in_time=quality_in_time,

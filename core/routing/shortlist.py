@@ -15,6 +15,7 @@ from core.routing.directory.registry import follower_of
 from core.routing.eligible import RULES, Refusal, falls_at, may_take
 from core.routing.model import Candidate, Policy, Question
 from core.routing.people import everybody, free_workers, named_workers
+from core.routing.score import Row, row_of
 
 if TYPE_CHECKING:
     from core.routing.directory.follow import Follower
@@ -24,14 +25,21 @@ _EXPLAINED = 1000  # workers that a scan without a result looks through for its 
 
 
 class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
-    """`candidates` may take the task. For the rest see `core.routing.decisions.Decision`."""
+    """`candidates` may take the task; `rows` are whom a directory names for it, as it remembers them, best first by nothing but
+    rank. For the rest see `core.routing.decisions.Decision`."""
 
     candidates: list[Candidate]
+    rows: list[Row]
     source: str
     total: int
     able: int
     falls: dict[Refusal, int]
     without: dict[Refusal, int]
+
+    @property
+    def scored(self) -> list[Row]:
+        """Of all who are looked at."""
+        return self.rows or [row_of(one) for one in self.candidates]
 
 
 async def shortlist(
@@ -49,13 +57,15 @@ async def shortlist(
         return await _scanned(session, question, now_ms, policy)
     found = named(follower, question, now_ms, seconds_left, policy)
     for _ in range(2):
-        candidates = await _still(session, question, found.candidates, now_ms)
+        candidates = await _still(session, question, found.rows, now_ms)
         if candidates:
-            return msgspec.structs.replace(found, candidates=candidates)
+            return msgspec.structs.replace(found, candidates=candidates, rows=[])
         await follower.catch_up()
         found = named(follower, question, now_ms, seconds_left, policy)
-    candidates = await _still(session, question, found.candidates, now_ms)
-    return msgspec.structs.replace(found, candidates=candidates, able=found.able if candidates else 0)
+    candidates = await _still(session, question, found.rows, now_ms)
+    return msgspec.structs.replace(
+        found, candidates=candidates, rows=[], able=found.able if candidates else 0
+    )
 
 
 def named(
@@ -68,20 +78,18 @@ def named(
     with_asked: bool = False,
 ) -> Shortlist:
     """Whom the directory names, as it remembers them."""
-    candidates, total, able, falls, without = follower.select(
+    rows, total, able, falls, without = follower.select(
         question, now_ms, seconds_left, policy.candidates, with_asked=with_asked
     )
     return Shortlist(
-        candidates=candidates, source=DIRECTORY, total=total, able=able, falls=falls, without=without
+        candidates=[], rows=rows, source=DIRECTORY, total=total, able=able, falls=falls, without=without
     )
 
 
-async def _still(
-    session: AsyncSession, question: Question, candidates: list[Candidate], now_ms: int
-) -> list[Candidate]:
-    if not candidates:
+async def _still(session: AsyncSession, question: Question, rows: list[Row], now_ms: int) -> list[Candidate]:
+    if not rows:
         return []
-    read = await named_workers(session, question, [one.worker_id for one in candidates], now_ms)
+    read = await named_workers(session, question, [row[0] for row in rows], now_ms)
     return [worker for worker in read if may_take(question, worker)]
 
 
@@ -105,6 +113,7 @@ def explained(question: Question, workers: Sequence[Candidate], candidates: list
                 without[refused[0]] += 1
     return Shortlist(
         candidates=candidates,
+        rows=[],
         source=SCAN,
         total=len(workers),
         able=len(candidates),

@@ -235,7 +235,7 @@ class RoutingMachine(RuleBasedStateMachine):
         if self.follower is not None:
             await self.follower.catch_up()
             found = self.follower.select(ANYTHING, now, 600, 100)
-            assert {one.worker_id for one in found.candidates} == {
+            assert {row[0] for row in found.rows} == {
                 one.worker_id for one in all_of_them if may_take(ANYTHING, one)
             }
         live = [one for one in everything if one.state in LIVE]

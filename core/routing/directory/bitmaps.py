@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -177,6 +177,11 @@ class Directory:
         """The worker's id."""
         built = len(self._ids)
         return self._ids[rank] if rank < built else self._later[rank - built]
+
+    def names(self, ranks: Sequence[int]) -> list[str]:
+        """The workers' ids."""
+        ids, built = self._ids, len(self._ids)
+        return [ids[rank] if rank < built else self._later[rank - built] for rank in ranks]
 
     def from_tier(self, tier: int) -> BitMap:
         """All of that trust or more."""

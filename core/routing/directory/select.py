@@ -6,23 +6,25 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from pyroaring import BitMap
 
 from core.routing.directory.bitmaps import Directory, slowness
 from core.routing.eligible import Refusal
-from core.routing.model import Candidate, Question
+from core.routing.model import Question
+from core.routing.score import Row
 
 _NOBODY = BitMap()
 
 
 class Selection(NamedTuple):
-    """`candidates` are the best by rank and some drawn from the others; `able` is how many may take the task, `falls` how
+    """`rows` are the best by rank and some drawn from the others; `able` is how many may take the task, `falls` how
     many of `total` fall at each rule, in the order of the rules. When nobody may, `without` says for each rule how many
     could if it alone were not there."""
 
-    candidates: list[Candidate]
+    rows: list[Row]
     total: int
     able: int
     falls: dict[Refusal, int]
@@ -53,8 +55,46 @@ def select(
             count = len(_able(directory, question, now_ms, {}, waived=reason))
             if count:
                 without[reason] = count
-    candidates = _candidates(directory, question, found, now_ms)
-    return Selection(candidates, len(directory), len(able) - sum(late.values()), falls, without)
+    rows = _rows(directory, question, found, now_ms)
+    return Selection(rows, len(directory), len(able) - sum(late.values()), falls, without)
+
+
+def _rows(directory: Directory, question: Question, ranks: Sequence[int], now_ms: int) -> list[Row]:
+    """What a score reads of them. A column at a time, because sixty are read for each offer."""
+    if not ranks:
+        return []
+    known = directory.known.of(question.environment, question.task_type)
+    asked, load, right = directory.asked, _of(directory.load, ranks), _of(directory.reliability, ranks)
+    if asked:
+        load = [held + asked[rank] for held, rank in zip(load, ranks, strict=True)]
+    if known.of_workers:
+        predictions = [known.prediction(rank) for rank in ranks]
+    else:
+        predictions = [known.kind] * len(ranks)
+    if known.right:
+        right = [
+            own if (at_type := known.at_type(rank, own)) is None else at_type
+            for rank, own in zip(ranks, right, strict=True)
+        ]
+    return list(
+        zip(  # tuples in the order of a `Row`, which would take as long to make as all of this
+            directory.names(ranks),
+            right,
+            _of(directory.price, ranks),
+            load,
+            _of(directory.usual_seconds, ranks),
+            predictions,
+            [(now_ms - since) / 1000 for since in _of(directory.idle_since, ranks)],
+            _of(directory.offers_taken, ranks),
+            _of(directory.offers_missed, ranks),
+            _of(directory.answers, ranks),
+            strict=True,
+        )
+    )
+
+
+def _of(column: Sequence[Any], ranks: Sequence[int]) -> Sequence[Any]:
+    return itemgetter(*ranks)(column) if len(ranks) > 1 else [column[ranks[0]]]
 
 
 def count_free(directory: Directory, environment: str) -> int:
@@ -219,39 +259,3 @@ def _passing(
             falls[Refusal.CAPACITY] = falls.get(Refusal.CAPACITY, 0) + 1
         else:
             yield rank
-
-
-def _candidates(
-    directory: Directory, question: Question, ranks: Sequence[int], now_ms: int
-) -> list[Candidate]:
-    """What the bitmaps have said already is taken from the question. Sixty for each offer: what is looked up again and again
-    has a name here."""
-    name, tier, price, load = directory.name, directory.tier, directory.price, directory.load
-    reliability, capacity, idle_since = directory.reliability, directory.capacity, directory.idle_since
-    usual, taken, missed = directory.usual_seconds, directory.offers_taken, directory.offers_missed
-    answers, asked = directory.answers, directory.asked
-    environment, skills = question.environment, question.skills
-    known = directory.known.of(environment, question.task_type)
-    of_workers, kind, judged = known.of_workers, known.kind, bool(known.right)
-    return [
-        Candidate(
-            worker_id=name(rank),
-            environment=environment,
-            available=True,
-            skills=skills,
-            tier=tier[rank],
-            reliability=reliability[rank],
-            price_floor_msat=price[rank],
-            capacity=capacity[rank],
-            load=load[rank] + asked[rank] if asked else load[rank],
-            payout_address=None,
-            idle_seconds=(now_ms - idle_since[rank]) / 1000,
-            usual_seconds=usual[rank] or None,
-            prediction=known.prediction(rank) if of_workers else kind,
-            at_type=known.at_type(rank, reliability[rank]) if judged else None,
-            offers_taken=taken[rank],
-            offers_missed=missed[rank],
-            answers=answers[rank],
-        )
-        for rank in ranks
-    ]

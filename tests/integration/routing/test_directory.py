@@ -30,6 +30,7 @@ from core.routing.directory.select import select as ask
 from core.routing.eligible import falls_at, may_take
 from core.routing.model import Candidate, Policy, Question, Weights
 from core.routing.people import everybody
+from core.routing.score import row_of
 from core.routing.tables import OrganisationWorker, WorkerChange
 from core.tasks.model import Environment
 from core.workers import actions as workers
@@ -128,7 +129,8 @@ async def same(work: UnitOfWork, directory: Directory, chance: random.Random, or
         question = some_question(chance, organisation, chance.sample(people, 2))
         found = ask(directory, question, now, 600, 1000)
         able = {one.worker_id for one in people if may_take(question, one)}
-        assert {one.worker_id for one in found.candidates} == able
+        rows = [row_of(one) for one in people if one.worker_id in able]
+        assert sorted((*row[:4], row[4] or None, *row[5:]) for row in found.rows) == sorted(rows)
         assert found.able == len(able)
         falls = Counter(reason for one in people if (reason := falls_at(question, one)) is not None)
         assert found.falls == falls

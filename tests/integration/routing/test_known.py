@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from sqlalchemy import text
 
@@ -11,6 +13,7 @@ from core.routing.directory.follow import Follower
 from core.routing.directory.registry import followers
 from core.routing.model import Candidate, Question
 from core.routing.people import named_workers
+from core.routing.predict import Prediction
 from core.routing.times import predicted
 from core.workers import records
 from core.workers.reliability import Counts, shrunk
@@ -42,15 +45,21 @@ async def timed(work: UnitOfWork, whose: str, task_type: str, part: str, mu: flo
         )
 
 
+class Seen(NamedTuple):
+    prediction: Prediction | None
+    right: float
+
+
 async def in_database(work: UnitOfWork, ids: list[str], task_type: str) -> dict[str, Candidate]:
     async with work.read() as session:
         read = await named_workers(session, question(task_type), ids, clock.now_ms())
         return {one.worker_id: one for one in await predicted(session, "test", task_type, read)}
 
 
-def in_memory(follower: Follower, task_type: str) -> dict[str, Candidate]:
-    found = follower.select(question(task_type), clock.now_ms(), 600.0, 64).candidates
-    return {one.worker_id: one for one in found}
+def in_memory(follower: Follower, task_type: str) -> dict[str, Seen]:
+    """Prediction, and how often they are right."""
+    found = follower.select(question(task_type), clock.now_ms(), 600.0, 64).rows
+    return {row[0]: Seen(row[5], row[1]) for row in found}
 
 
 def question(task_type: str) -> Question:
@@ -75,18 +84,18 @@ async def test_in_memory_as_in_the_database(work: UnitOfWork) -> None:
     follower = Follower(work)
     await follower.rebuild()
 
-    async def same() -> dict[str, dict[str, Candidate]]:
+    async def same() -> dict[str, dict[str, Seen]]:
         found = {name: in_memory(follower, name) for name in TYPES}
         for name in TYPES:
             wanted = await in_database(work, ids, name)
             assert set(found[name]) == set(ids)
             for one in ids:
                 assert found[name][one].prediction == wanted[one].prediction
-                assert found[name][one].at_type == wanted[one].at_type
+                assert found[name][one].right == wanted[one].right
         return found
 
     found = await same()
-    assert [found["triage"][one].at_type is None for one in ids] == [False, True, True]
+    assert [found["triage"][one].right == 0.7 for one in ids] == [False, True, True]
     mus = [found["triage"][one].prediction for one in ids]
     assert [one and one.mu for one in mus] == [4.0, 5.0, 6.0]
     assert found["law"][third].prediction is None  # nothing is known of anybody at it
@@ -99,7 +108,7 @@ async def test_in_memory_as_in_the_database(work: UnitOfWork) -> None:
     await follower.catch_up()
     changed = await same()
     assert changed["triage"][first].prediction != found["triage"][first].prediction
-    assert changed["law"][first].at_type == pytest.approx(shrunk(Counts(bad=1.985), 0.7))
+    assert changed["law"][first].right == pytest.approx(shrunk(Counts(bad=1.985), 0.7))
     assert follower.rebuilds == before
     await follower.rebuild()
     await same()

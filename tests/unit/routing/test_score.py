@@ -8,9 +8,22 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.routing.model import Candidate, Question, Weights
-from core.routing.score import Speed, in_time, ranked, score, second_try, speed_of, takes_of
+from core.routing.predict import Prediction
+from core.routing.score import (
+    Speed,
+    best_of,
+    in_time,
+    ranked,
+    row_of,
+    score,
+    second_try,
+    speed_of,
+    takes_of,
+)
 
 QUESTION = Question(
     task_id="t", environment="test", skills=frozenset(), minimum_tier=0, payout_msat=1_000_000, risk="low"
@@ -143,3 +156,48 @@ def test_equals_take_turns_by_task_and_the_order_is_fixed() -> None:
 def test_a_task_that_pays_nothing_has_a_score() -> None:
     free = msgspec.structs.replace(QUESTION, payout_msat=0)
     assert score(free, worker(price_floor_msat=0), 300, PLAIN).price == 0
+
+
+PEOPLE = st.builds(
+    Candidate,
+    worker_id=st.text("abc", min_size=1, max_size=3),
+    environment=st.just("test"),
+    available=st.just(True),
+    skills=st.just(frozenset()),
+    tier=st.integers(0, 4),
+    reliability=st.floats(0, 1),
+    price_floor_msat=st.integers(0, 2_000_000),
+    capacity=st.just(5),
+    load=st.integers(0, 4),
+    payout_address=st.none(),
+    idle_seconds=st.floats(-10, 10_000),
+    usual_seconds=st.none() | st.integers(1, 100_000),
+    prediction=st.none()
+    | st.builds(
+        Prediction,
+        mu=st.floats(0, 12),
+        sigma=st.floats(0.1, 2),
+        gone=st.floats(0, 0.5),
+        p50_seconds=st.just(1.0),
+        p90_seconds=st.just(2.0),
+    ),
+    at_type=st.none() | st.floats(0, 1),
+    offers_taken=st.integers(0, 50),
+    offers_missed=st.integers(0, 50),
+    answers=st.integers(0, 200),
+)
+
+
+@given(
+    people=st.lists(PEOPLE, max_size=20, unique_by=lambda one: one.worker_id),
+    seconds=st.floats(-10, 10_000),
+    most=st.none() | st.integers(1, 8),
+)
+def test_the_best_of_rows_are_those_of_each_scored_alone(
+    people: list[Candidate], seconds: float, most: int | None
+) -> None:
+    second = second_try(QUESTION, sorted(people, key=lambda one: one.worker_id), seconds, Weights())
+    alone = [score(QUESTION, one, seconds, Weights(), second) for one in people]
+    alone.sort(key=lambda one: (-one.total, one.worker_id))
+    assert best_of(QUESTION, map(row_of, people), seconds, Weights(), most) == alone[:most]
+    assert ranked(QUESTION, people, seconds, Weights(), most) == alone[:most]
