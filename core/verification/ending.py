@@ -29,7 +29,7 @@ from core.tasks.tables import Task
 from core.verification import book, consensus
 from core.verification.consensus import Answer, Changes
 from core.verification.evidence import from_changes
-from core.verification.fold import Decision, Record, book_of, consensus_policy
+from core.verification.fold import Decision, Record, book_of, consensus_policy, heard
 from core.verification.model import Answered, Facing
 from core.verification.pipeline import sentence
 from core.verification.stage import Outcome, Reason, Verdict
@@ -54,11 +54,7 @@ async def verify(
     if len(answers) > 1:
         for one in answers:
             await add_verdicts(tx, one.run.id, [_consensus_verdict(one, decision)])
-    changes = Changes()
-    if len(answers) > 1:
-        given = [Answer(worker=one.assignment.worker_id, output=one.submission.output) for one in answers]
-        policy = consensus_policy(case.needed.level, record.certificate)
-        changes = consensus.close(given, book_of(record), policy, case.task.output_schema)
+    changes = _learnt(case, answers, record)
     await give_out(
         tx,
         case,
@@ -72,6 +68,24 @@ async def verify(
         hold=hold,
     )
     return msgspec.to_builtins(changes.add) if changes.add else None
+
+
+def _learnt(case: Facing, answers: Sequence[Answered], record: Record) -> Changes:
+    """What the answers that vouch for each other teach, and what they say of those that had no say."""
+    if len(answers) < 2:
+        return Changes()
+    given = {
+        one.assignment.worker_id: Answer(worker=one.assignment.worker_id, output=one.submission.output)
+        for one in answers
+    }
+    policy, vouching = consensus_policy(case.needed.level, record.certificate), heard(record)
+    return consensus.close(
+        [one for worker, one in given.items() if worker in vouching],
+        book_of(record),
+        policy,
+        case.task.output_schema,
+        beside=[one for worker, one in given.items() if worker not in vouching],
+    )
 
 
 async def give_out(

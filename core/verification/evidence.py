@@ -8,12 +8,24 @@ from core.verification.consensus import Changes
 from core.verification.consensus.counts import BAD, GOOD
 from core.verification.consensus.model import POOL
 from core.workers.records import add_evidence, take_back_evidence
+from core.workers.reliability import Sign
 
 
 async def from_changes(tx: Transaction, task_type: str, changes: Changes) -> None:
     """The share of right and wrong that consensus learnt of each worker is evidence of that weight."""
     for worker, (right, weight) in sorted(shares(changes).items()):
-        await add_evidence(tx, worker, task_type, "consensus", right, weight)
+        sign = sign_of(changes, worker)
+        await add_evidence(tx, worker, task_type, "consensus", right, weight, sign)
+
+
+def sign_of(changes: Changes, worker: str, right: float | None = None) -> Sign | None:
+    """What the worker's alarm is told: what all but the answer itself say of it, or `right` where somebody knows. None
+    where the changes say nothing."""
+    for one in changes.alone:
+        if one.worker == worker:
+            known = one.right if right is None else right
+            return Sign(right=known, chance=one.chance, usual=one.usual)
+    return None
 
 
 async def take_back(tx: Transaction, task_type: str, changes: Changes) -> None:

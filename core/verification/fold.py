@@ -12,6 +12,7 @@ import msgspec
 
 from core.tasks.types import Rule, TaskType
 from core.verification import consensus
+from core.verification.anomaly.voices import voices
 from core.verification.consensus import Agreement, Answer, Book, Certificate, ConsensusPolicy, FieldResult
 from core.verification.pipeline import Failed, Passed, after
 from core.verification.policy import Level, Otherwise, Requirement
@@ -20,6 +21,7 @@ from core.verification.stages.rules import RulesStage
 from core.verification.stages.schema import SchemaStage
 
 MILLION = 1_000_000
+ANOMALY = "anomaly"
 
 Counter = tuple[str, str, str, float]  # field, truth, answer, value
 
@@ -47,7 +49,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     can answer any more. `pool` and `workers` are the counters of consensus as they were, `draw` (below a million) the
     dice of the spot check, `rules` what an answer put together of several has to pass like any other."""
 
-    version: int = 1
+    version: int = 1  # 2: who is doubted vouches for nobody (`heard`)
     task: str
     task_type: str
     requirement: Requirement
@@ -102,14 +104,16 @@ def fold(record: Record, question: Question) -> Decision:
     )
     if record.unjudged:
         return Decision(step=Step.WAIT, reason="unjudged")
-    missing = max(1, level.answers_min) - len(answers)
-    if missing > 0 and not record.closing:
+    vouching = heard(record)
+    speaking = [one for one in answers if one.worker in vouching]
+    missing = max(1, level.answers_min) - len(speaking)
+    if missing > 0 and not record.closing and len(answers) < max(level.answers_min, level.answers_max):
         enough = record.under_way >= missing
         return Decision(step=Step.WAIT if enough else Step.ANOTHER, reason="too_few")
     if not answers:
         return Decision(step=Step.FAILED, reason="no_answer")
     judged = consensus.judge(
-        answers_of(answers, question),
+        answers_of(speaking, question),
         book_of(record),
         consensus_policy(level, record.certificate),
         question.schema,
@@ -123,15 +127,37 @@ def fold(record: Record, question: Question) -> Decision:
             bound=judged.bound,
             audits=judged.audits,
         )
-    if len(answers) == 1:  # as it was given, not as consensus would write it
+    if len(speaking) == 1:  # as it was given, not as consensus would write it
         judged = msgspec.structs.replace(
-            judged, output=question.outputs[answers[0].submission], source="worker"
+            judged, output=question.outputs[speaking[0].submission], source="worker"
         )
-    if not judged.agreements and judged.source != "none":  # it ends although another would have been bought
+    # It ends although another would have been bought, or somebody is judged who had no say in it.
+    if judged.source != "none" and (not judged.agreements or len(speaking) < len(answers)):
         policy = consensus_policy(level, record.certificate)
         agreed = consensus.agreements(answers_of(answers, question), judged.output, policy, question.schema)
         judged = msgspec.structs.replace(judged, agreements=agreed)
-    return _ended(record, answers, judged, short=missing > 0)
+    return _ended(record, answers, judged, vouching, short=missing > 0)
+
+
+def heard(record: Record) -> set[str]:
+    """The workers whose answers vouch for each other: those that nothing is held against (`anomaly/voices.py`), of those
+    that no stage refused."""
+    doubts = {
+        one.worker: _doubts(one) if record.version >= 2 else []
+        for one in record.answers
+        if not isinstance(_stages(one), Failed)
+    }
+    return voices(doubts)
+
+
+def _doubts(given: Given) -> list[str]:
+    """The open marks of the worker, and what the anomaly stage could not let pass of the answer itself."""
+    found: list[str] = []
+    for verdict in given.verdicts:
+        if verdict.stage == ANOMALY:
+            found += (verdict.evidence or {}).get("marked", [])
+            found += [reason.code for reason in verdict.reasons if verdict.outcome is Outcome.UNSURE]
+    return found
 
 
 def answers_of(answers: list[Given], question: Question) -> list[Answer]:
@@ -168,7 +194,9 @@ def consensus_policy(level: Level, certificate: Certificate | None) -> Consensus
     )
 
 
-def _ended(record: Record, answers: list[Given], judged: consensus.Decision, *, short: bool) -> Decision:
+def _ended(
+    record: Record, answers: list[Given], judged: consensus.Decision, vouching: set[str], *, short: bool
+) -> Decision:
     """No further answer is bought: given out, looked at, or refused."""
     level = record.requirement.level
     agreed = _agreed(judged.agreements)
@@ -190,7 +218,7 @@ def _ended(record: Record, answers: list[Given], judged: consensus.Decision, *, 
         agreements=judged.agreements,
         short=short,
     )
-    doubt, otherwise = _doubt(record, answers, judged, len(agreed), short=short)
+    doubt, otherwise = _doubt(record, answers, judged, len(agreed & vouching), short=short)
     if record.requirement.test and otherwise is Otherwise.QA:
         otherwise = Otherwise.REFUSE if doubt == "unsure" else Otherwise.RELEASE
     if judged.source == "none" and otherwise is Otherwise.RELEASE:  # there is nothing that could be given out

@@ -36,7 +36,7 @@ from core.tasks.model import Environment, NewTask, RiskTier
 from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
-from core.verification import book, consensus
+from core.verification import book, consensus, evidence
 from core.verification.anomaly.marks import doubtful
 from core.verification.consensus import Answer, Changes
 from core.verification.ending import add_verdicts
@@ -280,7 +280,9 @@ async def judge(tx: Transaction, case: Facing, one: Answered, record: Record | N
         evidence={"item": item.id},
     )
     await add_verdicts(tx, one.run.id, [verdict])
-    await add_evidence(tx, one.assignment.worker_id, case.task.task_type, "gold", share, 1.0)
+    worker_id = one.assignment.worker_id
+    sign = evidence.sign_of(changes, worker_id, share)
+    await add_evidence(tx, worker_id, case.task.task_type, "gold", share, 1.0, sign)
     await move(
         tx,
         exposure,

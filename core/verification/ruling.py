@@ -179,7 +179,7 @@ async def _learn(
     record: DecisionRecord,
 ) -> None:
     """The truth is known: consensus learns it, and each worker's record that a reviewer agreed or did not."""
-    task = case.task
+    task, changes = case.task, Changes()
     if output is not None and answers:
         given = [Answer(worker=one.assignment.worker_id, output=one.submission.output) for one in answers]
         policy = consensus_policy(case.needed.level, record.certificate)
@@ -187,7 +187,9 @@ async def _learn(
         await book.learn(tx, task.task_type, task.environment, changes)
     for one in sorted(answers, key=lambda one: one.assignment.worker_id):
         right = 1.0 if one.submission.id in ruling.right else 0.0
-        await add_evidence(tx, one.assignment.worker_id, task.task_type, "qa", right, 1.0)
+        worker_id = one.assignment.worker_id
+        sign = evidence.sign_of(changes, worker_id, right)
+        await add_evidence(tx, worker_id, task.task_type, "qa", right, 1.0, sign)
 
 
 async def _audited(

@@ -13,7 +13,7 @@ from core import clock
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid
-from core.workers.reliability import ALARM_AT, Counts, added, alarm_sum, shrunk
+from core.workers.reliability import Alarm, Counts, Sign, added, listened
 from core.workers.tables import WorkerRecord
 
 
@@ -24,10 +24,6 @@ class Kind(StrEnum):
     CONSENSUS = "consensus"  # what the others said; weigh it by how much they know (0 to 1)
     QA = "qa"  # a reviewer judged it
 
-
-# How much of the weight reaches the alarm: consensus can be wrong together.
-ALARM_WEIGHT = {Kind.GOLD: 1.0, Kind.CONSENSUS: 0.6, Kind.QA: 1.0}
-LONG_RUN_PRIOR = 0.8
 
 _OPEN = "INSERT INTO worker_records (worker_id, task_type, updated_at) VALUES ($1, $2, $3::bigint) ON CONFLICT DO NOTHING"
 _MONTH = """
@@ -45,17 +41,18 @@ async def add_evidence(
     kind: Kind | Literal["gold", "consensus", "qa"],
     right: float,
     weight: float = 1.0,
+    sign: Sign | None = None,
 ) -> WorkerRecord:
     """One answer of this worker was right (1), wrong (0) or likely so (between), known with `weight` 0 to 1. The record
     is changed here; the worker's reliability and tier follow in a job of their own (`worker.evidence`), so that no
     worker's row is locked in the transaction that moves money. For several workers: call in the order of their ids.
+    `sign` is what the alarm is told, where more is known than right and weight (the answer itself has no part in it).
     Raises Invalid for a value outside 0 to 1."""
     source = Kind(kind)
     if not (0 <= right <= 1 and 0 <= weight <= 1):
         raise Invalid("bad_evidence", "`right` and `weight` of a piece of evidence must be 0 to 1")
     row = await _held(tx, worker_id, task_type)
-    long_run = shrunk(Counts(good=row.seen_right, bad=row.seen - row.seen_right), LONG_RUN_PRIOR)
-    row.cusum = alarm_sum(row.cusum, long_run, right, weight * ALARM_WEIGHT[source])
+    _listen(row, sign or Sign(right=weight * right + (1 - weight) * 0.5))
     counts = added(Counts(good=row.good, bad=row.bad), right, weight)
     row.good, row.bad = counts.good, counts.bad
     row.seen += weight
@@ -67,8 +64,8 @@ async def add_evidence(
     if source is Kind.QA:
         row.qa_seen += 1
         row.qa_agreed += right >= 0.5
-    if row.cusum >= ALARM_AT:
-        row.cusum = 0.0
+    if alarm(row).rings:
+        row.cusum = row.calm_right = row.calm_seen = row.alarm_right = row.alarm_seen = 0.0  # counts afresh
         row.alarmed_at = clock.from_ms(await tx.now_ms())
     await _ended(tx, row, right * weight, weight)
     return row
@@ -101,6 +98,22 @@ async def of_type(session: AsyncSession, task_type: str, worker_ids: list[str]) 
         WorkerRecord.task_type == task_type, WorkerRecord.worker_id.in_(worker_ids)
     )
     return {row.worker_id: row for row in await session.scalars(statement)}
+
+
+def alarm(row: WorkerRecord) -> Alarm:
+    return Alarm(
+        sum=row.cusum,
+        calm_right=row.calm_right,
+        calm_seen=row.calm_seen,
+        right=row.alarm_right,
+        seen=row.alarm_seen,
+    )
+
+
+def _listen(row: WorkerRecord, sign: Sign) -> None:
+    now = listened(alarm(row), sign)
+    row.cusum, row.alarm_right, row.alarm_seen = now.sum, now.right, now.seen
+    row.calm_right, row.calm_seen = now.calm_right, now.calm_seen
 
 
 async def _held(tx: Transaction, worker_id: str, task_type: str) -> WorkerRecord:

@@ -22,11 +22,11 @@ import msgspec
 FORGETTING = 0.985
 STRENGTH = 6.0  # how many answers the prior is worth
 LEVEL = 0.05
-ALARM_AT = (
-    5.5  # of the CUSUM; below it stays `_BAD` against `_slack` under the worker's own long-run accuracy
-)
-_BAD = 0.5
-_SLACK = 0.05
+ALARM_AT = 6.0  # of the CUSUM: one honest worker in about 20,000 answers (measured)
+_SLACK = 0.1  # of the way from chance to always right, under the worker's own accuracy
+_GAP = 0.25  # of the same way: who was hardly better than chance cannot have turned bad
+_ALWAYS = 0.95  # nobody is expected to be right more often
+_MISTAKEN = 0.01  # gold and the others together may be wrong as well
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,13 +61,51 @@ def lower_bound(counts: Counts, level: float = LEVEL) -> float:
     return beta_quantile(level, 1 + counts.good, 1 + counts.bad)
 
 
-def alarm_sum(before: float, long_run: float, right: float, weight: float) -> float:
-    """CUSUM of the log-likelihood ratio "right half the time" against "right as often as they long were, less a
-    little": S = max(0, S + w·log(P_bad / P_good)). Rings at `ALARM_AT`. `weight` 1 for gold and QA, less for
-    consensus. Page 1954."""
-    good = min(0.98, max(_BAD + _SLACK, long_run - _SLACK))
-    step = right * math.log(_BAD / good) + (1 - right) * math.log((1 - _BAD) / (1 - good))
-    return max(0.0, before + weight * step)
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer says of its worker: how likely it is right by all but itself, how likely a guess would have been,
+    and how likely anybody's answer is."""
+
+    right: float
+    chance: float = 0.5
+    usual: float = 0.8
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """The CUSUM `sum`, and what was seen of the worker until it last was nought (soft counts): the accuracy to compare
+    with, in which the answers that are under suspicion have no part."""
+
+    sum: float = 0.0
+    calm_right: float = 0.0
+    calm_seen: float = 0.0
+    right: float = 0.0
+    seen: float = 0.0
+
+    @property
+    def rings(self) -> bool:
+        return self.sum >= ALARM_AT
+
+
+def listened(before: Alarm, sign: Sign) -> Alarm:
+    """CUSUM of the log-likelihood ratio "guesses" against "as right as they were before, less a little":
+    S = max(0, S + log(P_bad / P_good)), with P(answer | accuracy a) = c·a + (1-c)·(1-a)·chance/(1-chance) for an answer
+    that is right with probability c by all but itself. That is the exact likelihood of a one-coin worker, so that an
+    answer of which the others know nothing (c = chance) weighs nothing. Rings at `ALARM_AT`. Page 1954."""
+    chance = min(0.9, max(1e-3, sign.chance))
+    c = min(1 - _MISTAKEN, max(_MISTAKEN, sign.right))
+    own = (before.calm_right + STRENGTH * sign.usual) / (before.calm_seen + STRENGTH)
+    good = min(_ALWAYS, own - _SLACK * (1 - chance))
+    total = before.sum
+    if good - chance > _GAP * (1 - chance):
+        total = max(0.0, total + math.log(_likely(c, chance, chance) / _likely(c, good, chance)))
+    off = sign.right - chance
+    told = off / (1 - chance) if off > 0 else -off / chance  # 0 for what nobody knows, 1 for what is certain
+    right, seen = before.right + told * (off > 0), before.seen + told
+    calm = (right, seen) if total == 0.0 else (before.calm_right, before.calm_seen)
+    return Alarm(sum=total, calm_right=calm[0], calm_seen=calm[1], right=right, seen=seen)
+
+
+def _likely(c: float, accuracy: float, chance: float) -> float:
+    return c * accuracy + (1 - c) * (1 - accuracy) * chance / (1 - chance)
 
 
 def beta_quantile(level: float, a: float, b: float) -> float:

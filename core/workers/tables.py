@@ -82,8 +82,8 @@ class WorkerSkill(Base):
 
 class WorkerRecord(Base):
     """What is known of one worker at one task type. `good` and `bad` are soft counts that forget (reliability.py);
-    `seen` and `seen_right` are the same without forgetting, the base of the alarm `cusum`; `alarmed_at` is when that
-    alarm last rang. `answers` counts the pieces of evidence."""
+    `seen` and `seen_right` are the same without forgetting. `cusum`, `alarm_*` and `calm_*` are the alarm
+    (`reliability.Alarm`), `alarmed_at` is when it last rang. `answers` counts the pieces of evidence."""
 
     __tablename__ = "worker_records"
 
@@ -99,6 +99,10 @@ class WorkerRecord(Base):
     qa_agreed: Mapped[int] = mapped_column(Integer, server_default="0")
     answers: Mapped[int] = mapped_column(Integer, server_default="0")
     cusum: Mapped[float] = mapped_column(Float, server_default="0")
+    alarm_right: Mapped[float] = mapped_column(Float, server_default="0")
+    alarm_seen: Mapped[float] = mapped_column(Float, server_default="0")
+    calm_right: Mapped[float] = mapped_column(Float, server_default="0")
+    calm_seen: Mapped[float] = mapped_column(Float, server_default="0")
     alarmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -49,7 +49,11 @@ def _intake(wiring: Wiring) -> Handler:
 def _anomaly(wiring: Wiring) -> Handler:
     s = wiring.services
     held = functools.partial(marked.hold_unpaid, rules=s.types.checks.marks)
-    return lambda lease: anomaly_review.run(s.work, lease, held)
+
+    async def dropped(tx: Transaction, mark_id: str, why: str) -> None:
+        await marked.clear(tx, mark_id, actor="hub", note=why)
+
+    return lambda lease: anomaly_review.run(s.work, lease, held, dropped)
 
 
 def _fund(tx: Transaction, lease: Lease) -> Awaitable[int]:

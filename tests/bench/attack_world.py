@@ -6,35 +6,24 @@ from __future__ import annotations
 import csv
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.verification import consensus
+from core.verification import consensus, gold_rate
 from core.verification.anomaly import detect, pairs, suspicion
 from core.verification.anomaly.model import Behaviour, Given, Memory, Pool
-from core.verification.anomaly.pairs import Pair, Sums
+from core.verification.anomaly.pairs import LEAST_ANSWERS, Pair, Sums
 from core.verification.anomaly.suspicion import MarkKind, Suspicion
 from core.verification.consensus import Answer, Book, Changes, ConsensusPolicy
 from core.verification.consensus.model import Key
-from core.workers.records import ALARM_WEIGHT, LONG_RUN_PRIOR, Kind
-from core.workers.reliability import ALARM_AT, Counts, added, alarm_sum, shrunk
+from core.verification.evidence import shares, sign_of
+from core.verification.policy import Gold, Level, Marks
+from core.workers.reliability import Alarm, Counts, Sign, added, listened, lower_bound, shrunk
 
-GOOD, BAD = ("", "good", ""), ("", "bad", "")  # of `consensus/counts.py`
 REVIEW_EVERY = 50  # tasks; the hub reviews every ten minutes
-
-
-def shares(changes: Changes) -> dict[str, tuple[float, float]]:
-    """(right, weight) of each worker, as verification tells the records."""
-    found: dict[str, dict[Key, float]] = defaultdict(dict)
-    for owner, key, delta in changes.add:
-        if owner and key in (GOOD, BAD):
-            found[owner][key] = max(0.0, delta)
-    return {
-        worker: (one.get(GOOD, 0.0) / total, min(1.0, total))
-        for worker, one in found.items()
-        if (total := sum(one.values())) > 0
-    }
+PER_TASK = 5  # answers of real workers to one question, at most: what a hub buys
+LEVEL = Level(gold_floor=0.02)  # low risk
 
 
 @dataclass
@@ -44,23 +33,30 @@ class Kept:
     counts: Counts = field(default_factory=Counts)
     seen: float = 0.0
     right: float = 0.0
-    cusum: float = 0.0
+    alarm: Alarm = field(default_factory=Alarm)
     alarmed: bool = False
+    gold: int = 0
+    gold_right: float = 0.0
+    since_gold: int = 0
 
-    def add(self, kind: Kind, right: float, weight: float) -> None:
-        long_run = shrunk(Counts(good=self.right, bad=self.seen - self.right), LONG_RUN_PRIOR)
-        self.cusum = alarm_sum(self.cusum, long_run, right, weight * ALARM_WEIGHT[kind])
+    def add(self, right: float, weight: float, sign: Sign | None) -> None:
+        self.alarm = listened(self.alarm, sign or Sign(right=weight * right + (1 - weight) * 0.5))
         self.counts = added(self.counts, right, weight)
         self.seen += weight
         self.right += right * weight
-        if self.cusum >= ALARM_AT:
-            self.cusum, self.alarmed = 0.0, True
+        if self.alarm.rings:
+            self.alarm = Alarm()
+            self.alarmed = True
+
+
+ALL: frozenset[MarkKind] = frozenset()
 
 
 class Watch:
-    """Everything that the hub knows at one task type. `found` maps a worker to (answers given until then, why)."""
+    """Everything that the hub knows at one task type. `found` maps a set of tests that are left out to
+    {worker: (answers given until then, why)}: what one world shows with and without each of them."""
 
-    def __init__(self, options: list[str], *, off: frozenset[MarkKind] = frozenset()):
+    def __init__(self, options: list[str], *, without: Iterable[frozenset[MarkKind]] = (ALL,)):
         self.options = options
         self.schema = {"type": "object", "properties": {"x": {"enum": options}}, "required": ["x"]}
         self.policy = ConsensusPolicy(rho=None)
@@ -69,20 +65,56 @@ class Watch:
         self.memories: dict[str, Memory] = defaultdict(Memory)
         self.pool = Pool()
         self.sums: dict[Pair, Sums] = defaultdict(Sums)
-        self.found: dict[str, tuple[int, list[MarkKind]]] = {}
-        self.off = off
+        self.found: dict[frozenset[MarkKind], dict[str, tuple[int, list[MarkKind]]]] = {
+            one: {} for one in without
+        }
+        self.clusters: dict[str, str] = {}
         self.tasks = 0
 
-    def book(self, workers: Mapping[str, str]) -> Book:
+    def book(self, workers: Iterable[str]) -> Book:
         held = {worker: self.counters.get(worker, {}) for worker in workers}
         return Book(pool=self.counters.get("", {}), workers=held)
 
     def judged(self, answers: Mapping[str, str]) -> consensus.Decision:
-        given = [Answer(worker=worker, output={"x": label}) for worker, label in sorted(answers.items())]
-        return consensus.judge(given, self.book(answers), self.policy, self.schema, lambda _: True)
+        return consensus.judge(_given(answers), self.book(answers), self.policy, self.schema, lambda _: True)
 
-    def task(self, answers: Mapping[str, str], truth: str | None = None) -> None:
-        """A task has ended with these answers; `truth` when it was gold."""
+    def draws_gold(self, worker: str, dice: random.Random, *, marked: bool = False) -> bool:
+        """Whether the hub, as shipped, asks this worker a question whose answer is known."""
+        kept = self.records[worker]
+        chance = gold_rate.rate(
+            Gold(),
+            LEVEL,
+            lower_bound=lower_bound(kept.counts),
+            gold_seen=kept.gold,
+            since_gold=kept.since_gold,
+            alarmed=kept.alarmed,
+            marked=Marks().gold_rate if marked else 0.0,
+        )
+        return dice.random() < chance
+
+    def gold(self, worker: str, label: str, truth: str) -> None:
+        """A turn of one worker whose answer is known."""
+        self._remember({worker: label})
+        given = _given({worker: label})
+        changes = consensus.known(given, {"x": truth}, self.book([worker]), self.policy, self.schema)
+        self._learn(changes)
+        self.records[worker].gold += 1
+        self.records[worker].gold_right += label == truth
+        self.records[worker].since_gold = 0
+
+    def task(self, answers: Mapping[str, str], voices: Collection[str] | None = None) -> None:
+        """A task has ended with these answers, of which the `voices` (None: all) count as independent."""
+        self._remember(answers)
+        heard = {one: answers[one] for one in answers if voices is None or one in voices}
+        if len(heard) > 1:
+            self._learn(consensus.close(_given(heard), self.book(heard), self.policy, self.schema))
+        for pair, one in pairs.terms(answers, self._accuracies(answers), 2):
+            self.sums[pair] = self.sums[pair].plus(one)
+        self.tasks += 1
+        if self.tasks % REVIEW_EVERY == 0:
+            self.review()
+
+    def _remember(self, answers: Mapping[str, str]) -> None:
         before: list[Given] = []
         for worker, label in answers.items():
             one = Given(worker=worker, answer={"x": label})
@@ -90,50 +122,52 @@ class Watch:
             before.append(one)
             self.memories[worker] = detect.remembered(seen.memory, seen, [])
             self.pool = detect.pooled(self.pool, seen)
-        given = [Answer(worker=worker, output={"x": label}) for worker, label in sorted(answers.items())]
-        book = self.book(answers)
-        if truth is None:
-            changes = consensus.close(given, book, self.policy, self.schema)
-        else:
-            changes = consensus.known(given, {"x": truth}, book, self.policy, self.schema)
-        self._learn(changes, Kind.CONSENSUS if truth is None else Kind.GOLD)
-        for pair, one in pairs.terms(answers, self._accuracies(answers), len(self.options)):
-            self.sums[pair] = self.sums[pair].plus(one)
-        self.tasks += 1
-        if self.tasks % REVIEW_EVERY == 0:
-            self.review()
+            self.records[worker].since_gold += 1
 
-    def _learn(self, changes: Changes, kind: Kind) -> None:
+    def _learn(self, changes: Changes) -> None:
         for owner, key, delta in changes.add:
             counts = self.counters.setdefault(owner, {})
             counts[key] = counts.get(key, 0.0) + delta
         for worker, (right, weight) in sorted(shares(changes).items()):
-            self.records[worker].add(kind, right, weight)
+            self.records[worker].add(right, weight, sign_of(changes, worker))
 
     def _accuracies(self, answers: Mapping[str, str]) -> dict[str, float]:
         return {worker: shrunk(self.records[worker].counts, pairs.USUAL) for worker in answers}
 
     def review(self) -> None:
+        """As `anomaly/review.py` does it, once for each set of tests."""
+        reasons = self._reasons()
+        colluding = pairs.colluding(self.sums)
+        for pair, one in sorted(colluding.items()):
+            for worker in pair:
+                reasons[worker].append(Suspicion(kind=MarkKind.PAIR, p=one.p, words="", evidence={}))
+        self.clusters = pairs.groups(sorted(colluding))
+        for off, found in self.found.items():
+            asked = {worker: [one for one in said if one.kind not in off] for worker, said in reasons.items()}
+            for worker, shown in suspicion.found(asked).items():
+                found.setdefault(worker, (self.memories[worker].answers, sorted({one.kind for one in shown})))
+
+    def _reasons(self) -> dict[str, list[Suspicion]]:
         reasons: dict[str, list[Suspicion]] = defaultdict(list)
         pool = detect.merged({"pool:0": self.pool})
+        classes = suspicion.classes_of(pool)
         together = [record.counts for record in self.records.values()]
         usual = suspicion.usual_accuracy((one.good, one.weight) for one in together)
         for worker, memory in self.memories.items():
             record = self.records[worker]
             odd = suspicion.of_memory(memory, pool)
-            skill = suspicion.of_skill(record.right, record.seen - record.right, len(self.options), usual)
+            skill = suspicion.of_skill(record.right, record.seen - record.right, classes, usual)
             odd += [skill] if skill else []
             if record.alarmed:
                 odd.append(Suspicion(kind=MarkKind.TURNED, p=1e-6, words="", evidence={}))
-            reasons[worker] = [one for one in odd if one.kind not in self.off]
-        if MarkKind.PAIR not in self.off:
-            for pair, one in pairs.colluding(self.sums).items():
-                for worker in pair:
-                    reasons[worker].append(Suspicion(kind=MarkKind.PAIR, p=one.p, words="", evidence={}))
-        for worker, shown in suspicion.found(reasons).items():
-            self.found.setdefault(
-                worker, (self.memories[worker].answers, sorted({one.kind for one in shown}))
-            )
+            reasons[worker] = odd
+        known = {worker: (kept.gold_right, float(kept.gold)) for worker, kept in self.records.items()}
+        least = suspicion.least_accuracy(classes, usual)
+        return defaultdict(list, suspicion.borne_out(reasons, known, least))
+
+
+def _given(answers: Mapping[str, str]) -> list[Answer]:
+    return [Answer(worker=worker, output={"x": label}) for worker, label in sorted(answers.items())]
 
 
 @dataclass(frozen=True)
@@ -190,42 +224,71 @@ def noisy(dice: random.Random, truth: str, options: list[str], accuracy: float) 
     return dice.choice([one for one in options if one != truth])
 
 
+Task = tuple[str, dict[str, str]]  # the truth, and what real workers said
+
+
+def tasks_of(crowd: Crowd, dice: random.Random, *, answers: int) -> list[Task]:
+    """Every item is asked as many times as it has labels for, of `PER_TASK` people each and never of one twice; in random
+    order, until there are so many answers."""
+    asked: list[Task] = []
+    for item in crowd.items:
+        people = dice.sample(sorted(item.labels), len(item.labels))
+        for start in range(0, len(people), PER_TASK):
+            some = people[start : start + PER_TASK]
+            if len(some) >= LEAST_ANSWERS:
+                asked.append((item.truth, {one: item.labels[one] for one in some}))
+    dice.shuffle(asked)
+    count = 0
+    for number, (_, labels) in enumerate(asked):
+        if count >= answers:
+            return asked[:number]
+        count += len(labels)
+    return asked
+
+
 class Attackers:
-    """Those who do not do the work, `each` of every kind, with `answers` answers each, spread over the items. Colluders
-    come in threes and share what the first of them guessed; sleepers are good for a third of their answers."""
+    """Those who do not do the work, `each` of every kind, spread over the tasks. Random, constant and colluding ones give
+    `ANSWERS` answers each; colluders come in threes and share what the first of them guessed. Sleepers are right in .9 of
+    `GOOD` answers, then guess `BAD` times."""
 
     KINDS = ("random", "constant", "colluder", "sleeper")
+    ANSWERS, GOOD, BAD = 40, 30, 80
 
-    def __init__(self, dice: random.Random, crowd: Crowd, *, each: int, answers: int):
-        self.dice, self.options = dice, crowd.options
+    def __init__(self, dice: random.Random, options: list[str], tasks: int, *, each: int):
+        self.dice, self.options = dice, options
         self.kind = {f"{kind} {n}": kind for kind in self.KINDS for n in range(each)}
         self.given: Counter[str] = Counter()
-        self.limit = answers
-        self.favourite = {name: dice.choice(crowd.options) for name in self.kind}
+        self.favourite = {name: dice.choice(options) for name in self.kind}
         self.at: dict[int, list[str]] = defaultdict(list)
-        for name in self.kind:
-            if not name.startswith("colluder"):
-                for place in dice.sample(range(len(crowd.items)), min(answers, len(crowd.items))):
-                    self.at[place].append(name)
-        rings = [[f"colluder {n}" for n in range(start, min(start + 3, each))] for start in range(0, each, 3)]
-        for ring in rings:
-            for place in dice.sample(range(len(crowd.items)), min(answers, len(crowd.items))):
-                self.at[place] += ring
+        for name, kind in self.kind.items():
+            if kind != "colluder":
+                self._spread([name], self.GOOD + self.BAD if kind == "sleeper" else self.ANSWERS, tasks)
+        for start in range(0, each, 3):
+            ring = [f"colluder {n}" for n in range(start, min(start + 3, each))]
+            self._spread(ring, self.ANSWERS, tasks)
+
+    def _spread(self, names: list[str], answers: int, tasks: int) -> None:
+        for place in self.dice.sample(range(tasks), min(answers, tasks)):
+            self.at[place] += names
 
     def answer(self, place: int, truth: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+        """By worker, of those who are at this task."""
         shared: dict[int, str] = {}
-        for name in self.at.get(place, []):
-            self.given[name] += 1
-            match self.kind[name]:
-                case "random":
-                    found[name] = self.dice.choice(self.options)
-                case "constant":
-                    found[name] = self.favourite[name]
-                case "colluder":
-                    ring = int(name.split()[1]) // 3
-                    found[name] = shared.setdefault(ring, self.dice.choice(self.options))
-                case _:
-                    good = 0.9 if self.given[name] <= self.limit // 3 else 1 / len(self.options)
-                    found[name] = noisy(self.dice, truth, self.options, good)
-        return found
+        return {name: self._said(name, truth, shared) for name in self.at.get(place, [])}
+
+    def alone(self, name: str, truth: str) -> str:
+        """Of one of them, where nobody else is asked."""
+        return self._said(name, truth, {})
+
+    def _said(self, name: str, truth: str, shared: dict[int, str]) -> str:
+        self.given[name] += 1
+        match self.kind[name]:
+            case "random":
+                return self.dice.choice(self.options)
+            case "constant":
+                return self.favourite[name]
+            case "colluder":
+                return shared.setdefault(int(name.split()[1]) // 3, self.dice.choice(self.options))
+            case _:
+                good = 0.9 if self.given[name] <= self.GOOD else 1 / len(self.options)
+                return noisy(self.dice, truth, self.options, good)

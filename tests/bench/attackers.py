@@ -8,92 +8,162 @@ import os
 import random
 import statistics
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from core.verification.anomaly.suspicion import MarkKind
-from tests.bench.attack_world import Attackers, Crowd, Watch, noisy, real, simulated
-from tests.bench.harness import say
+from tests.bench.attack_leaks import got_through
+from tests.bench.attack_world import ALL, Attackers, Crowd, Item, Watch, noisy, real, simulated, tasks_of
+from tests.bench.harness import percentile, say
 
 FOLDER = Path(os.environ.get("HUB_BENCH_CROWD", Path(__file__).parents[3] / "shared/crowd"))
 SEEDS = 2
-EACH, ANSWERS = 6, 40
+EACH = 6
 GOLD = 0.05
-PER_TASK = 5  # answers of real workers to one item, at most: what a hub buys
-MOST_ITEMS = 400
+MOST_ITEMS, ANSWERS = 1_500, 4_000
 LEAST_HONEST = 15  # answers of an honest worker, to be counted
+WITHOUT = {
+    "all tests": ALL,
+    "without skill": frozenset({MarkKind.UNSKILLED}),
+    "without constant": frozenset({MarkKind.CONSTANT}),
+    "without pair": frozenset({MarkKind.PAIR}),
+    "without turned": frozenset({MarkKind.TURNED}),
+}
+AIMS = {"random": 0.85, "constant": 0.98, "colluder": 0.96, "sleeper": 0.8}
 
 
 def run() -> dict[str, Any]:
-    crowds = [simulated(seed, workers=60, tasks=800, answers=4, classes=2 + seed % 2) for seed in range(2)]
+    crowds = [simulated(seed, workers=60, tasks=1_000, answers=4, classes=2 + seed) for seed in range(2)]
     crowds += list(real(FOLDER, most=MOST_ITEMS)) if FOLDER.is_dir() else []
-    sets = {crowd.name: _detection(crowd) for crowd in crowds}
+    flat = [one for crowd in crowds for one in _worlds(crowd, shipped=False)]
+    shipped = [one for crowd in crowds for one in _worlds(crowd, shipped=True)]
     turncoats = _turncoats()
-    wrong = _got_through()
-    spotted = [one["found"] for one in sets.values()]
+    wrong = got_through(SEEDS)
+    known, own = _figures(flat, ALL), _figures(shipped, ALL)
     return {
         "name": "attackers",
         "value": turncoats["answers_until_found_median"],
         "unit": "answers after the turn, median, until a turncoat is found (2 % gold)",
         "reference": 40,
         "ratio": turncoats["answers_until_found_median"] / 40,
-        "aim": "turncoat <= 40; random >= .85, constant 1.0, colluders >= .96 at <= 2 % of honest ones marked",
+        "aim": f"turncoat <= 40; found at least {AIMS} at <= 2 % of honest ones marked",
         "within_aim": turncoats["answers_until_found_median"] <= 40
-        and statistics.mean(one["random"] for one in spotted) >= 0.85
-        and statistics.mean(one["colluder"] for one in spotted) >= 0.96
-        and statistics.mean(one["honest_marked"] for one in sets.values()) <= 0.02,
+        and all(known["found"][kind] >= least for kind, least in AIMS.items())
+        and known["honest_marked"] <= 0.02,
         "turncoats": turncoats,
-        "sets": sets,
+        "five_percent_gold": known,
+        "gold_as_shipped": own,
+        "without": {name: _figures(flat, off) for name, off in WITHOUT.items() if off},
+        "sets": {
+            crowd.name: _figures([one for one in flat if one.name == crowd.name], ALL) for crowd in crowds
+        },
         "wrong_answers_given_out": wrong,
-        "method": f"{EACH} of each kind with {ANSWERS} answers each among the crowd, {GOLD:.0%} gold, at most {PER_TASK} real "
-        f"answers an item, {MOST_ITEMS} items a set, {SEEDS} seeds; honest: real workers of at least {LEAST_HONEST} answers "
-        "who are right more often than chance and a quarter of the way up",
+        "method": f"{EACH} of each kind among {ANSWERS} answers of a crowd, at most {MOST_ITEMS} items a set, {SEEDS} seeds; "
+        f"random, constant and colluders (by threes) with {Attackers.ANSWERS} answers each, sleepers with {Attackers.GOOD} good "
+        f"and {Attackers.BAD} guessed ones; {GOLD:.0%} gold, or as the shipped policy draws it; honest: workers of at least "
+        f"{LEAST_HONEST} answers whose accuracy, the mean over the true classes, is a quarter of the way up from chance (real "
+        "ones among them are not all diligent); `honest_by_accuracy` is the same without the mean over classes",
     }
 
 
-def _detection(crowd: Crowd) -> dict[str, Any]:
-    found: dict[str, list[float]] = defaultdict(list)
+class World:
+    """One crowd with its attackers, watched from its first answer to its last."""
+
+    def __init__(self, crowd: Crowd, seed: int, *, shipped: bool):
+        self.name, self.options = crowd.name, crowd.options
+        self.dice = random.Random(f"{crowd.name} {seed}")
+        tasks = tasks_of(crowd, self.dice, answers=ANSWERS)
+        self.attackers = Attackers(self.dice, crowd.options, len(tasks), each=EACH)
+        self.watch = Watch(crowd.options, without=WITHOUT.values())
+        self.score: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+        self.gold = self.answers = 0
+        self.labelled: dict[str, list[Item]] = defaultdict(list)
+        for item in crowd.items:
+            for one in item.labels:
+                self.labelled[one].append(item)
+        for place, (truth, labels) in enumerate(tasks):
+            for one, label in labels.items():
+                self.score[one].append((truth, label == truth))
+            answers = labels | self.attackers.answer(place, truth)
+            self.watch.task({one: answers[one] for one in self.dice.sample(sorted(answers), len(answers))})
+            self.answers += len(answers)
+            for one in sorted(answers):
+                if self.watch.draws_gold(one, self.dice) if shipped else self.dice.random() < GOLD:
+                    self._known(one, crowd)
+        self.watch.review()
+
+    def _known(self, one: str, crowd: Crowd) -> None:
+        """One more turn, at a question whose answer is known: a real worker's is one of those that they did answer."""
+        self.gold += 1
+        if one in self.attackers.kind:
+            truth = self.dice.choice(crowd.items).truth
+            self.watch.gold(one, self.attackers.alone(one, truth), truth)
+        else:
+            item = self.dice.choice(self.labelled[one])
+            self.watch.gold(one, item.labels[one], item.truth)
+
+    def honest(self, *, by_class: bool) -> list[str]:
+        chance = 1 / len(self.options)
+        least = chance + 0.25 * (1 - chance)
+        return [
+            one
+            for one, seen in self.score.items()
+            if len(seen) >= LEAST_HONEST and _accuracy(seen, by_class=by_class) > least
+        ]
+
+
+def _accuracy(seen: Iterable[tuple[str, bool]], *, by_class: bool) -> float:
+    """Where nine of ten questions have one answer, who always gives it is right in nine of ten: the mean over the classes is
+    what a guess does not reach."""
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for truth, right in seen:
+        groups[truth if by_class else ""].append(right)
+    return statistics.mean(statistics.mean(one) for one in groups.values())
+
+
+def _worlds(crowd: Crowd, *, shipped: bool) -> list[World]:
+    made = [World(crowd, seed, shipped=shipped) for seed in range(SEEDS)]
+    figures = _figures(made, ALL)
+    say(
+        f"{crowd.name}{' (gold as shipped)' if shipped else ''}: {figures['found']}, honest {figures['honest_marked']:.3f}"
+    )
+    return made
+
+
+def _figures(worlds: list[World], off: frozenset[MarkKind]) -> dict[str, Any]:
+    """Over several worlds together: each attacker and each honest worker counts once."""
+    found: dict[str, list[bool]] = defaultdict(list)
     until: dict[str, list[int]] = defaultdict(list)
     why: dict[str, int] = defaultdict(int)
-    marked = honest = 0
-    for seed in range(SEEDS):
-        dice = random.Random(f"{crowd.name} {seed}")
-        attackers = Attackers(dice, crowd, each=EACH, answers=ANSWERS)
-        watch = Watch(crowd.options)
-        score: dict[str, list[bool]] = defaultdict(list)
-        order = list(range(len(crowd.items)))
-        dice.shuffle(order)
-        for place in order:
-            item = crowd.items[place]
-            people = dice.sample(sorted(item.labels), min(PER_TASK, len(item.labels)))
-            answers = {one: item.labels[one] for one in people}
-            for one, label in answers.items():
-                score[one].append(label == item.truth)
-            answers |= attackers.answer(place, item.truth)
-            answers = {one: answers[one] for one in dice.sample(sorted(answers), len(answers))}
-            watch.task(answers, item.truth if dice.random() < GOLD else None)
-        watch.review()
-        for name, kind in attackers.kind.items():
-            found[kind].append(name in watch.found)
-            if name in watch.found:
-                until[kind].append(watch.found[name][0])
-        least = 1 / len(crowd.options) + 0.25 * (1 - 1 / len(crowd.options))
-        for one, right in score.items():
-            if len(right) >= LEAST_HONEST and statistics.mean(right) > least:
-                honest += 1
-                if one in watch.found:
-                    marked += 1
-                    for kind in watch.found[one][1]:
-                        why[kind] += 1
-    say(
-        f"{crowd.name}: { {kind: statistics.mean(each) for kind, each in found.items()} }, {marked}/{honest} honest"
-    )
+    early = 0
+    marked: dict[bool, list[bool]] = {True: [], False: []}
+    for world in worlds:
+        seen = world.watch.found[off]
+        for name, kind in world.attackers.kind.items():
+            turn = Attackers.GOOD if kind == "sleeper" else 0
+            early += name in seen and seen[name][0] <= turn
+            found[kind].append(name in seen and seen[name][0] > turn)
+            if found[kind][-1]:
+                until[kind].append(seen[name][0] - turn)
+        for by_class, marks in marked.items():
+            marks += [one in seen for one in world.honest(by_class=by_class)]
+        for one in world.honest(by_class=True):
+            for kind in seen[one][1] if one in seen else []:
+                why[kind] += 1
     return {
-        "found": {kind: statistics.mean(each) for kind, each in found.items()},
-        "answers_until_found_median": {kind: statistics.median(each) for kind, each in until.items()},
-        "honest_marked": marked / max(1, honest),
-        "honest": honest,
+        "found": {kind: statistics.mean(one) for kind, one in found.items()},
+        "answers_until_found": {
+            kind: {"median": statistics.median(one), "p90": percentile(one, 90)}
+            for kind, one in until.items()
+        },
+        "sleepers_found_within_40": sum(one <= 40 for one in until["sleeper"]) / len(found["sleeper"]),
+        "sleepers_marked_before_they_turned": early,
+        "honest_marked": statistics.mean(marked[True]),
+        "honest": len(marked[True]),
         "honest_marked_for": dict(why),
+        "honest_by_accuracy_marked": statistics.mean(marked[False]),
+        "gold": sum(one.gold for one in worlds) / sum(one.answers for one in worlds),
     }
 
 
@@ -115,9 +185,12 @@ def _turncoats() -> dict[str, Any]:
                 given[one] += 1
                 turned = one in turning and given[one] > 150
                 answers[one] = noisy(dice, truth, options, 0.35 if turned else skill[one])
-            watch.task(answers, truth if dice.random() < 0.02 else None)
+            known = [one for one in answers if dice.random() < 0.02]
+            for one in known:
+                watch.gold(one, answers[one], truth)
+            watch.task({one: label for one, label in answers.items() if one not in known})
         for one in sorted(skill):
-            at = watch.found.get(one, (10**6, []))[0]
+            at = watch.found[ALL].get(one, (10**6, []))[0]
             if one not in turning:
                 steady += 1
                 false += at < 10**6
@@ -127,80 +200,9 @@ def _turncoats() -> dict[str, Any]:
                 delays.append(min(at, 1_000) - 150)
     return {
         "answers_until_found_median": statistics.median(delays),
-        "p90": sorted(delays)[int(len(delays) * 0.9)],
+        "p90": percentile(delays, 90),
         "found": sum(one < 850 for one in delays) / len(delays),
         "marked_before_they_turned": early,
         "steady_marked": false / steady,
+        "steady_answers": steady * 300,
     }
-
-
-STAGES: dict[str, dict[str, Any]] = {
-    "one answer, no check": {"answers": 1},
-    "consensus": {"answers": 3},
-    "consensus and gold": {"answers": 3, "gold": GOLD},
-    "consensus, gold and anomaly": {"answers": 3, "gold": GOLD, "marks": True},
-    "the same without the pair test": {
-        "answers": 3,
-        "gold": GOLD,
-        "marks": True,
-        "off": frozenset({MarkKind.PAIR}),
-    },
-}
-
-
-def _got_through() -> dict[str, dict[str, float]]:
-    """Share of wrong answers among those given out, after the first third of the tasks (in which everybody is new)."""
-    table: dict[str, dict[str, float]] = {}
-    for name, options in STAGES.items():
-        table[name] = {}
-        for share in (0.1, 0.2, 0.3):
-            wrong = [_share_wrong(seed, share, **options) for seed in range(SEEDS)]
-            table[name][f"{share:.0%} bad"] = statistics.mean(wrong)
-        say(f"{name}: {table[name]}")
-    return table
-
-
-def _share_wrong(
-    seed: int,
-    bad: float,
-    *,
-    answers: int,
-    gold: float = 0.0,
-    marks: bool = False,
-    off: frozenset[MarkKind] = frozenset(),
-    tasks: int = 900,
-) -> float:
-    """Sixty workers, `bad` of them random, constant or colluding by threes. Whoever is marked is asked no more."""
-    dice = random.Random(seed)
-    options = ["a", "b", "c"]
-    people = [f"w{n:02}" for n in range(60)]
-    kinds = dict.fromkeys(people, "honest")
-    for n, one in enumerate(people[: round(60 * bad)]):
-        kinds[one] = ("colluder", "colluder", "colluder", "random", "constant", "random")[n % 6]
-    skill = {one: dice.uniform(0.7, 0.95) for one in people}
-    watch = Watch(options, off=off)
-    wrong = counted = 0
-    for number in range(tasks):
-        truth, guess = dice.choice(options), dice.choice(options)
-        asked = dice.sample([one for one in people if not (marks and one in watch.found)], answers)
-        given: dict[str, str] = {}
-        for one in asked:
-            match kinds[one]:
-                case "honest":
-                    given[one] = noisy(dice, truth, options, skill[one])
-                case "constant":
-                    given[one] = options[0]
-                case "colluder":
-                    given[one] = guess
-                case _:
-                    given[one] = dice.choice(options)
-        if dice.random() < gold:
-            watch.task(given, truth)
-            continue
-        output = given[asked[0]] if answers == 1 else watch.judged(given).output["x"]
-        if answers > 1:
-            watch.task(given)
-        if number >= tasks // 3:
-            counted += 1
-            wrong += output != truth
-    return wrong / max(1, counted)

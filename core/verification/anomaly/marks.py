@@ -16,6 +16,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.verification.anomaly.suspicion import MarkKind, Suspicion
 from core.verification.anomaly.tables import WorkerMark
 
+HUB = "hub"  # closes what the evidence no longer bears out
 QUIET = timedelta(days=14)  # after an operator's word the same is not said again
 # What an answer is not doubted for: it says who should not be asked together.
 MILD = frozenset({MarkKind.SHARED})
@@ -33,7 +34,7 @@ async def opened(tx: Transaction, worker_id: str, task_type: str, why: Suspicion
         select(WorkerMark).where(*same).order_by(WorkerMark.opened_at.desc()).limit(1)
     )
     if row is not None and row.closed_at is not None:
-        if now - row.closed_at < QUIET:
+        if row.closed_by != HUB and now - row.closed_at < QUIET:
             return None
         if why.kind is MarkKind.TURNED and why.evidence["alarmed_at"] <= clock.to_ms(row.closed_at):
             return None

@@ -19,7 +19,8 @@ from core.verification.anomaly.statistics import discovered, normal_tail
 
 LEAST_ANSWERS = 3  # of two, Fleiss' agreement is the agreement itself and shows nothing
 LEAST_COMMON = 8
-LEAST_P = 1e-5
+LEAST_P = 3e-5
+LEAST_SHARE = 0.7  # of the differences that were to be expected and are not there; two good people in a weak crowd have less
 FALSE_SHARE = 0.01
 _CLIP = 0.02
 USUAL = 0.75  # accuracy of somebody of whom nothing is known
@@ -45,6 +46,11 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     def z(self) -> float:
         """Half an agreement is taken off, for the sum is of whole ones."""
         return (self.agreed - 0.5 - self.expected) / math.sqrt(self.variance) if self.variance > 0 else 0.0
+
+    @property
+    def missing(self) -> float:
+        """Which share of the differences that the items explain is not there: 1 for who never differ, about 0 for others."""
+        return (self.agreed - self.expected) / max(1e-9, self.common - self.expected)
 
     @property
     def p(self) -> float:
@@ -107,10 +113,15 @@ def _chances(
 
 
 def colluding(sums: Mapping[Pair, Sums]) -> dict[Pair, Sums]:
-    """The pairs that agree beyond chance: Benjamini-Hochberg at 1 % over all that have enough in common, and p < 1e-5."""
+    """The pairs that agree beyond chance: Benjamini-Hochberg at 1 % over all that have enough in common, p < 3e-5, and an
+    effect of the size of collusion: a small one is significant as well, over hundreds of common items."""
     tested = {f"{a} {b}": one.p for (a, b), one in sums.items() if one.common >= LEAST_COMMON}
     names = discovered(tested, FALSE_SHARE)
-    return {(a, b): one for (a, b), one in sums.items() if f"{a} {b}" in names and one.p < LEAST_P}
+    return {
+        (a, b): one
+        for (a, b), one in sums.items()
+        if f"{a} {b}" in names and one.p < LEAST_P and one.missing >= LEAST_SHARE
+    }
 
 
 def groups(links: list[Pair]) -> dict[str, str]:

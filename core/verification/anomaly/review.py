@@ -21,7 +21,7 @@ from core.routing.tables import Submission
 from core.tasks.model import Environment
 from core.tasks.states import ENDED
 from core.tasks.tables import Task
-from core.verification.anomaly import marks, pairs, suspicion
+from core.verification.anomaly import marks, pairs, reversal, suspicion
 from core.verification.anomaly.detect import merged
 from core.verification.anomaly.model import Memory, Pool
 from core.verification.anomaly.pairs import LEAST_ANSWERS, LEAST_COMMON, Pair, Sums
@@ -52,16 +52,16 @@ _ADD = """
 Held = Callable[[Transaction, str, str], Awaitable[object]]
 
 
-async def run(work: UnitOfWork, lease: Lease, held: Held | None = None) -> None:
+async def run(work: UnitOfWork, lease: Lease, held: Held | None = None, dropped: Held | None = None) -> None:
     """One review, and the job of the next. `held` is told of each worker with a mark that doubts their answers, and of the
-    environment."""
+    environment; `dropped` closes a mark (its id, and why) that the evidence no longer bears out."""
     while True:
         async with work.fenced(lease, "anomaly.pairs") as tx:
             if await read_tasks(tx) < TASKS:
                 break
     for environment in Environment:
         async with work.fenced(lease, "anomaly.workers") as tx:
-            await look_at_workers(tx, str(environment), held)
+            await look_at_workers(tx, str(environment), held, dropped)
     async with work.fenced(lease, "anomaly.clusters") as tx:
         await name_clusters(tx)
         await _forget(tx)
@@ -149,8 +149,10 @@ def _accuracy(record: WorkerRecord) -> float:
     return (record.good + 6 * pairs.USUAL) / (record.good + record.bad + 6)
 
 
-async def look_at_workers(tx: Transaction, environment: str, held: Held | None = None) -> None:
-    """Open or renew the marks of those who answered lately."""
+async def look_at_workers(
+    tx: Transaction, environment: str, held: Held | None = None, dropped: Held | None = None
+) -> None:
+    """Open, renew or drop the marks of those who answered lately."""
     since = await tx.now_ms() - LOOK_BACK_MS
     rows = await tx.session.scalars(
         select(AnomalyMemory)
@@ -166,14 +168,27 @@ async def look_at_workers(tx: Transaction, environment: str, held: Held | None =
     pools = await _pools(tx.session, environment, {row.task_type for row in lately})
     records = await _records(tx.session, [(row.owner, row.task_type) for row in lately])
     usual = _usual(records)
-    reasons: dict[str, list[Suspicion]] = defaultdict(list)
-    where: dict[int, str] = {}
+    at: dict[str, dict[str, list[Suspicion]]] = defaultdict(dict)
     for row in lately:
         memory = msgspec.json.decode(row.memory, type=Memory)
         odd = suspicion.of_memory(memory, pools[row.task_type])
-        odd += _of_record(records.get((row.owner, row.task_type)), usual.get(row.task_type, 1.0))
-        where |= {id(one): row.task_type for one in odd}
-        reasons[row.owner] += odd
+        classes = suspicion.classes_of(pools[row.task_type])
+        odd += _of_record(records.get((row.owner, row.task_type)), usual.get(row.task_type, 1.0), classes)
+        at[row.task_type][row.owner] = odd
+    reasons: dict[str, list[Suspicion]] = defaultdict(list)
+    where: dict[int, str] = {}
+    for task_type, said in sorted(at.items()):
+        gold = {owner: one for owner in said if (one := records.get((owner, task_type))) is not None}
+        least = suspicion.least_accuracy(suspicion.classes_of(pools[task_type]), usual.get(task_type, 1.0))
+        known = {owner: (one.gold_right, one.gold_seen) for owner, one in gold.items()}
+        at[task_type] = suspicion.borne_out(said, known, least)
+        for owner, odd in at[task_type].items():
+            where |= {id(one): task_type for one in odd}
+            reasons[owner] += odd
+    if dropped is not None:
+        now = {(owner, task_type): odd for task_type, of in at.items() for owner, odd in of.items()}
+        for mark in await reversal.borne_out_no_more(tx, now):
+            await dropped(tx, mark.id, reversal.WORDS)
     for worker, one in await _of_pairs(tx.session, environment):
         reasons[worker].append(one)
     for worker, shown in suspicion.found(reasons).items():
@@ -191,16 +206,17 @@ def _usual(records: Mapping[tuple[str, str], WorkerRecord]) -> dict[str, float]:
     return {task_type: suspicion.usual_accuracy(found) for task_type, found in seen.items()}
 
 
-def _of_record(record: WorkerRecord | None, usual: float) -> list[Suspicion]:
+def _of_record(record: WorkerRecord | None, usual: float, classes: int) -> list[Suspicion]:
     """What gold, consensus and reviewers say; nothing is forgotten of it, or a few bad answers would weigh too much."""
     if record is None:
         return []
-    found = [suspicion.of_skill(record.seen_right, record.seen - record.seen_right, usual=usual)]
-    if record.alarmed_at is not None:
+    found = [suspicion.of_skill(record.seen_right, record.seen - record.seen_right, classes, usual)]
+    least = suspicion.least_accuracy(classes, usual)
+    if record.alarmed_at is not None and not reversal.recovered(record, least):
         found.append(
             Suspicion(
                 kind=MarkKind.TURNED,
-                p=1e-6,  # a CUSUM has no p-value; none of 400 honest workers reached its limit
+                p=1e-6,  # a CUSUM has no p-value; its limit is reached once in about 20,000 honest answers
                 words=f"answers got worse: the alarm over gold and consensus rang on {record.alarmed_at:%Y-%m-%d}",
                 evidence={
                     "alarmed_at": clock.to_ms(record.alarmed_at),

@@ -19,13 +19,16 @@ FALSE_SHARE = 0.05  # of the workers whom a day's soft actions meet
 SHOWN_P = 0.01  # a mark is opened for what says so by itself, once the worker is found
 CONSTANT_P = 1e-6  # a mark of one choice: a few questions in a row may well have one answer
 LEAST_CHOICES = 15
-CONTESTED = 0.4  # a choice that less than this share of the others would have made
-LEAST_CONTESTED = (
-    3  # so often against the others; who is right in a row of questions with one answer never is
+ONE_CHOICE = (
+    0.8  # of the choices: who mistakes one class for another makes a choice too often, but not this often
 )
+COMMON_CHOICE = 0.05  # share from which a choice counts among those that a guess is made of
 LEAST_WEIGHT = 8.0  # of right and wrong, before a lack of skill is spoken of
 KAPPA = 0.5  # less than this share of the way from chance to always right is no skill,
 UPPER = 0.25
+MISTAKEN = (
+    0.05  # chance that the accused are no better than `least_accuracy`, below which gold acquits them all
+)
 USUAL_KAPPA = 0.85  # nor what is not even this share of the way from chance to what is usual at the task type
 # How often an honest worker's answer is so, generously; measured .0007 for too fast.
 USUAL_SHARE = {Signal.TOO_FAST: 0.01, Signal.REPEATED: 0.08, Signal.COPIED: 0.005, Signal.PROMPT: 0.005}
@@ -42,6 +45,9 @@ class MarkKind(StrEnum):
     TURNED = "turned"  # was good, and is not any more (CUSUM)
     PAIR = "pair"  # agrees with somebody more than the questions explain
     SHARED = "shared"  # a payout address or a device that somebody else has as well
+
+
+BY_OPINION = frozenset({MarkKind.UNSKILLED, MarkKind.TURNED})  # rest on what the others answered
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +69,7 @@ def of_skill(good: float, bad: float, classes: int = 2, usual: float = 1.0) -> S
     everybody at the task type: where the questions are hard, less is asked."""
     if good + bad < LEAST_WEIGHT:
         return None
-    chance = 1 / max(2, classes)
-    least = chance + min(KAPPA * (1 - chance), USUAL_KAPPA * max(0.0, usual - chance))
+    chance, least = 1 / max(2, classes), least_accuracy(classes, usual)
     p = 1 - beta_share(least, 1 + good, 1 + bad)
     return Suspicion(
         kind=MarkKind.UNSKILLED,
@@ -72,6 +77,40 @@ def of_skill(good: float, bad: float, classes: int = 2, usual: float = 1.0) -> S
         words=f"right in {good:.0f} of {good + bad:.0f} known answers; by chance it would be {chance:.0%}",
         evidence={"right": round(good, 2), "of": round(good + bad, 2), "chance": round(chance, 3)},
     )
+
+
+def least_accuracy(classes: int, usual: float) -> float:
+    """Below it there is no skill."""
+    chance = 1 / max(2, classes)
+    return chance + min(KAPPA * (1 - chance), USUAL_KAPPA * max(0.0, usual - chance))
+
+
+def borne_out(
+    reasons: Mapping[str, list[Suspicion]], gold: Mapping[str, tuple[float, float]], least: float
+) -> dict[str, list[Suspicion]]:
+    """Without what rests on the others' opinion where gold shows that the others are mistaken. A consensus that has turned
+    over (each bad answer vouching for the next) accuses the good workers one and all; `gold` (right, seen) of the accused
+    together, surely above `least`, says so, and then nobody of them is marked for it."""
+    accused = [
+        worker
+        for worker, said in sorted(reasons.items())
+        if any(one.kind in BY_OPINION and one.p < SHOWN_P for one in said)
+    ]
+    right = sum(gold.get(worker, (0.0, 0.0))[0] for worker in accused)
+    seen = sum(gold.get(worker, (0.0, 0.0))[1] for worker in accused)
+    if seen < LEAST_WEIGHT or beta_share(least, 1 + right, 1 + seen - right) > MISTAKEN:
+        return dict(reasons)
+    return {
+        worker: [one for one in said if one.kind not in BY_OPINION] if worker in accused else said
+        for worker, said in reasons.items()
+    }
+
+
+def classes_of(pool: Pool) -> int:
+    """How many different answers a guess would be among: the choices that at least one in twenty makes, two at least."""
+    total = sum(pool.choices.values())
+    common = sum(count >= COMMON_CHOICE * total for count in pool.choices.values())
+    return max(2, common)
 
 
 def usual_accuracy(records: Iterable[tuple[float, float]]) -> float:
@@ -133,6 +172,8 @@ def _constant(memory: Memory, pool: Pool) -> Suspicion | None:
     if n < LEAST_CHOICES or sum(pool.choices.values()) < LEAST_CHOICES:
         return None
     [(chosen, times)] = Counter(memory.choices).most_common(1)
+    if times < ONE_CHOICE * n:
+        return None
     usual = usual_share(pool, chosen)
     chances = [
         min(0.98, likely if made == chosen else usual)

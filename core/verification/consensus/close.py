@@ -21,22 +21,46 @@ from core.verification.consensus.counts import (
     PRIOR,
     SQUARES,
     Sum,
+    only,
+    together,
 )
 from core.verification.consensus.fields import closed_logs
 from core.verification.consensus.leaves import Leaf, leaves, tree
 from core.verification.consensus.model import POOL, Answer, Book, Changes, ConsensusPolicy
 from core.verification.consensus.plan import FieldKind, plan
-from core.verification.consensus.posterior import accuracy, information, pool_accuracy, softmax
+from core.verification.consensus.posterior import (
+    accuracy,
+    field_accuracy,
+    information,
+    pool_accuracy,
+    softmax,
+)
 
 LEAST_WEIGHT = 0.02  # weaker evidence is dropped
+_HALF = 0.5  # the chance of a guess at a number, so that little is said of who misses it
 _TRUTH = POOL  # no worker has this name
 
 
 def close(
-    answers: Sequence[Answer], book: Book, policy: ConsensusPolicy, schema: Mapping[str, Any] | None
+    answers: Sequence[Answer],
+    book: Book,
+    policy: ConsensusPolicy,
+    schema: Mapping[str, Any] | None,
+    *,
+    beside: Sequence[Answer] = (),
 ) -> Changes:
     """`book` and `answers` as `judge` had them at the end. Keep what it gives: `undo` takes it back when QA or an appeal
-    finds the truth, and `known` puts that in its place."""
+    finds the truth, and `known` puts that in its place. Of those `beside`, who had no say, something is learnt from the
+    answers, and they teach nothing of anybody else."""
+    found = _closing(answers, book, policy, schema).changes()
+    for one in beside:
+        found = together(found, only(_closing([*answers, one], book, policy, schema).changes(), one.worker))
+    return found
+
+
+def _closing(
+    answers: Sequence[Answer], book: Book, policy: ConsensusPolicy, schema: Mapping[str, Any] | None
+) -> Sum:
     found = Sum()
     votes = list(leaves(tree(plan(schema), {one.worker: one.output for one in answers})))
     for leaf in votes:
@@ -47,7 +71,7 @@ def close(
                 _number(leaf, book, found, 1.0 / len(votes))
             case _:
                 _open(leaf, book, policy, found, 1.0 / len(votes))
-    return found.changes()
+    return found
 
 
 def known(
@@ -70,12 +94,24 @@ def known(
                 continue
             good = 1.0 if same(leaf, vote, right, policy.text_likeness) else 0.0
             _taught(found, leaf, worker, good, 1.0, 1.0 / len(votes))
+            found.told(worker, good, _chance(leaf), field_accuracy(book.pool, leaf.field))
             if leaf.kind is FieldKind.CLOSED:
                 found.both(worker, (leaf.field, right, vote), 1.0)
             elif leaf.kind is FieldKind.NUMBER and leaf.tolerance > 0.0:
                 found.both(worker, (leaf.field, SQUARES, ""), float(vote - right) ** 2)
                 found.both(worker, (leaf.field, NUMBERS, ""), 1.0)
     return found.changes()
+
+
+def _chance(leaf: Leaf) -> float:
+    """Of a guess."""
+    match leaf.kind:
+        case FieldKind.CLOSED:
+            return 1.0 / len(leaf.options)
+        case FieldKind.NUMBER:
+            return _HALF
+        case _:
+            return opened.COINCIDENCE
 
 
 def _taught(found: Sum, leaf: Leaf, worker: str, good: float, weight: float, part: float) -> None:
@@ -94,7 +130,9 @@ def _closed(leaf: Leaf, book: Book, found: Sum, part: float) -> None:
         weight = information(cavity)
         if weight < LEAST_WEIGHT:
             continue
-        _taught(found, leaf, worker, posterior[view.place[vote]], weight, part)
+        place = view.place[vote]
+        _taught(found, leaf, worker, posterior[place], weight, part)
+        found.told(worker, cavity[place], 1.0 / len(leaf.options), view.right)
         for option, p in zip(leaf.options, posterior, strict=True):
             found.both(worker, (leaf.field, option, vote), weight * p)
     for option, p in zip(leaf.options, posterior, strict=True):
@@ -112,10 +150,12 @@ def _open(leaf: Leaf, book: Book, policy: ConsensusPolicy, found: Sum, part: flo
         others = {one: other for one, other in whole.groups.items() if one != worker}
         if not others:
             continue
-        sure = max(opened.posterior(others, right).values())
-        weight = max(0.0, (sure - usual) / (1.0 - usual))
+        said = opened.posterior(others, right)
+        weight = max(0.0, (max(said.values()) - usual) / (1.0 - usual))
         if weight >= LEAST_WEIGHT:
             _taught(found, leaf, worker, whole.options[group], weight, part)
+            nobody = max(0.0, 1.0 - math.fsum(said.values()))
+            found.told(worker, said.get(group, nobody * usual), opened.COINCIDENCE, usual)
 
 
 def _number(leaf: Leaf, book: Book, found: Sum, part: float) -> None:
@@ -129,6 +169,7 @@ def _number(leaf: Leaf, book: Book, found: Sum, part: float) -> None:
         off, sd = float(vote) - whole.mean, whole.deviation
         good = _between(-leaf.tolerance - off, leaf.tolerance - off, sd)
         _taught(found, leaf, worker, good, weight, part)
+        found.told(worker, weight * good + (1.0 - weight) * _HALF, _HALF, pool_accuracy(book.pool))
         squares = max(0.0, (float(vote) - rest.mean) ** 2 - rest.deviation**2)
         found.both(worker, (leaf.field, SQUARES, ""), weight * squares)
         found.both(worker, (leaf.field, NUMBERS, ""), weight)

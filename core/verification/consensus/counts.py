@@ -8,9 +8,10 @@ a closed field; (field, "@prior", option) how often each option was true (pool o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
-from core.verification.consensus.model import POOL, Changes, Counts, Key
+from core.verification.consensus.model import POOL, Alone, Changes, Counts, Key
 
 GOOD: Key = ("", "good", "")
 BAD: Key = ("", "bad", "")
@@ -25,6 +26,7 @@ class Sum:
 
     def __init__(self) -> None:
         self._of: dict[tuple[str, Key], float] = {}
+        self._alone: dict[str, list[tuple[float, float, float]]] = {}
 
     def add(self, owner: str, key: Key, delta: float) -> None:
         self._of[owner, key] = self._of.get((owner, key), 0.0) + delta
@@ -34,10 +36,36 @@ class Sum:
         self.add(owner, key, delta)
         self.add(POOL, key, delta)
 
+    def told(self, worker: str, right: float, chance: float, usual: float) -> None:
+        """Of one field of the worker's answer, as `Alone` has it."""
+        self._alone.setdefault(worker, []).append((right, chance, usual))
+
     def changes(self) -> Changes:
         return Changes(
-            add=tuple((owner, key, delta) for (owner, key), delta in sorted(self._of.items()) if delta)
+            add=tuple((owner, key, delta) for (owner, key), delta in sorted(self._of.items()) if delta),
+            alone=tuple(_mean(worker, fields) for worker, fields in sorted(self._alone.items())),
         )
+
+
+def _mean(worker: str, fields: list[tuple[float, float, float]]) -> Alone:
+    right, chance, usual = (math.fsum(part) / len(fields) for part in zip(*fields, strict=True))
+    return Alone(worker=worker, right=right, chance=chance, usual=usual)
+
+
+def only(changes: Changes, worker: str) -> Changes:
+    """What they say of one worker."""
+    return Changes(
+        add=tuple(one for one in changes.add if one[0] == worker),
+        alone=tuple(one for one in changes.alone if one.worker == worker),
+    )
+
+
+def together(first: Changes, second: Changes) -> Changes:
+    """Of different workers."""
+    return Changes(
+        add=tuple(sorted(first.add + second.add)),
+        alone=tuple(sorted(first.alone + second.alone, key=lambda one: one.worker)),
+    )
 
 
 def undo(changes: Changes) -> Changes:

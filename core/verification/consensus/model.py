@@ -111,8 +111,20 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "fields"  # put together field by field; "worker": one worker's whole answer; "none": it satisfies nothing
 
 
+class Alone(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely a worker's answer is right by all but itself (the others, gold, a reviewer), the mean over its fields;
+    `chance` is what a guess would be, `usual` what anybody's answer is."""
+
+    worker: str
+    right: float
+    chance: float
+    usual: float
+
+
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """Additive changes of the counters of one task type, sorted: (owner, key, delta). Apply each as `value = value + delta`,
-    in any order. Keep them with the task: `undo` gives what takes them back when QA or an appeal finds another truth."""
+    in any order. Keep them with the task: `undo` gives what takes them back when QA or an appeal finds another truth.
+    `alone` is for the alarms over the workers, by worker; it is no counter and is not kept."""
 
     add: tuple[tuple[str, Key, float], ...] = ()
+    alone: tuple[Alone, ...] = ()

@@ -18,7 +18,8 @@ from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, Invalid
 from core.routing.tables import Assignment, Submission
 from core.tasks.model import Environment
-from core.verification.anomaly import book, marks, review
+from core.verification import marked
+from core.verification.anomaly import book, marks, reversal, review
 from core.verification.anomaly.model import Device, Memory, Pool, Signal
 from core.verification.anomaly.suspicion import MarkKind, Suspicion
 from core.verification.anomaly.tables import AnomalyMemory, AnswerSignal, WorkerMark, WorkerPair
@@ -231,6 +232,51 @@ async def test_evidence_that_a_worker_turned_bad_is_a_mark_and_ends_with_an_oper
     async with work.read() as session:
         assert [row.id for row in await marks.of_worker(session, worker)] == [mark.id]
         assert await doubtful(session, worker) == []
+
+
+async def test_a_mark_that_is_not_borne_out_any_more_is_dropped_and_may_come_again(work: UnitOfWork) -> None:
+    async def answered(*right: float) -> None:
+        async with work.begin("test.evidence") as tx:
+            for one in right:
+                await add_evidence(tx, worker, "triage", "gold", one)
+
+    async def dropped(tx: Transaction, mark_id: str, why: str) -> None:
+        await marked.clear(tx, mark_id, actor="hub", note=why)
+
+    async def marks_now() -> list[tuple[str, str | None]]:
+        async with work.begin("anomaly.workers") as tx:
+            await review.look_at_workers(tx, "test", None, dropped)
+        async with work.read() as session:
+            return [(row.kind, row.closed_by) for row in await marks.of_worker(session, worker)]
+
+    async with work.begin("test.seed") as tx:
+        worker = await a_worker(tx)
+        now = await tx.now_ms()
+        tx.session.add(
+            AnomalyMemory(task_type="triage", environment="test", owner=worker, memory="{}", updated_at=now)
+        )
+    await answered(*[1.0] * 30, *[0.0] * 8)
+    assert await marks_now() == [("turned", None)]
+    await answered(*[1.0] * 12)
+    assert await marks_now() == [("turned", None)]  # too few to say that it is over
+    await answered(*[1.0] * 10)
+    assert await marks_now() == [("turned", "hub")]
+    await answered(*[0.0] * 12)
+    assert await marks_now() == [("turned", None), ("turned", "hub")]
+
+
+async def test_what_an_operator_confirmed_is_not_dropped(work: UnitOfWork) -> None:
+    async with work.begin("test.seed") as tx:
+        worker = await a_worker(tx)
+        why = Suspicion(kind=MarkKind.CONSTANT, p=1e-9, words="40 times", evidence={"times": 40})
+        mark = await marks.opened(tx, worker, "triage", why)
+        assert mark is not None
+    async with work.begin("test.gone") as tx:
+        found = await reversal.borne_out_no_more(tx, {(worker, "triage"): []})
+        assert [row.id for row in found] == [mark.id]
+        assert await reversal.borne_out_no_more(tx, {(worker, "triage"): [why]}) == []
+        await marks.confirmed(tx, mark.id, actor="person:op", note="Always yes")
+        assert await reversal.borne_out_no_more(tx, {(worker, "triage"): []}) == []
 
 
 async def test_one_mark_of_a_kind_with_the_newest_numbers(work: UnitOfWork) -> None:

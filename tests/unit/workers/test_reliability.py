@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.workers.reliability import (
-    ALARM_AT,
+    Alarm,
     Counts,
+    Sign,
     added,
-    alarm_sum,
     beta_quantile,
     beta_share,
+    listened,
     lower_bound,
     shrunk,
     together,
@@ -83,29 +84,66 @@ def test_types_are_added_up() -> None:
 
 
 def _alarm_after(accuracy: float, later: float, turn: int, seed: int) -> int | None:
-    """Number of the answer at which the alarm rings: 2 % gold, consensus of weight .8 on half of the others."""
+    """Number of the answer at which the alarm rings: 2 % gold, others who are right in .85 to .99 about half of the rest."""
     draw = random.Random(seed)
-    total, seen, seen_right = 0.0, 0.0, 0.0
+    alarm = Alarm()
     for number in range(700):
-        right = float(draw.random() < (accuracy if number < turn else later))
+        right = draw.random() < (accuracy if number < turn else later)
         gold = draw.random() < 0.02
         if not gold and draw.random() < 0.5:
             continue
-        weight = 1.0 if gold else 0.8
-        long_run = shrunk(Counts(good=seen_right, bad=seen - seen_right), 0.8)
-        total = alarm_sum(total, long_run, right, weight * (1.0 if gold else 0.6))
-        seen, seen_right = seen + weight, seen_right + right * weight
-        if total >= ALARM_AT:
+        sure = 1.0 if gold else draw.uniform(0.85, 0.99)
+        if draw.random() >= sure:  # the others are mistaken
+            right = not right
+        alarm = listened(alarm, Sign(right=sure if right else 1 - sure))
+        if alarm.rings:
             return number
     return None
 
 
 def test_somebody_who_turns_is_noticed_and_somebody_who_does_not_is_left_alone() -> None:
-    """As the published curve has it: .88 falls to .35 at answer 300; half of them are seen within 67."""
+    """.88 falls to .35 at answer 300: the published curve has half of them within 67."""
     rung = [_alarm_after(0.88, 0.35, 300, seed) for seed in range(100)]
-    assert [at for at in rung if at is not None and at < 300] == []
-    delays = sorted(at - 300 for at in rung if at is not None)
-    assert len(delays) == 100
-    assert delays[50] <= 67
+    assert len([at for at in rung if at is not None and at < 300]) <= 1
+    delays = sorted(at - 300 for at in rung if at is not None and at >= 300)
+    assert len(delays) >= 99
+    assert delays[50] <= 50
+    assert delays[90] <= 80
     steady = [_alarm_after(0.88, 0.88, 300, seed) for seed in range(100)]
-    assert [at for at in steady if at is not None] == []
+    assert len([at for at in steady if at is not None]) <= 2
+
+
+def test_an_answer_of_which_nothing_is_known_says_nothing() -> None:
+    before = Alarm(sum=2.0, calm_right=8.0, calm_seen=10.0, right=9.0, seen=12.0)
+    after = listened(before, Sign(right=0.25, chance=0.25))
+    assert after.sum == pytest.approx(2.0, abs=1e-9)
+    assert (after.right, after.seen) == (9.0, 12.0)
+
+
+def test_the_step_by_hand() -> None:
+    """Six imagined answers of .8: .8 - .1·.5 = .75 against .5 for an answer that gold calls wrong, and for a right one."""
+    wrong = listened(Alarm(), Sign(right=0.0))
+    odds = (0.01 * 0.5 + 0.99 * 0.5) / (0.01 * 0.75 + 0.99 * 0.25)
+    assert wrong.sum == pytest.approx(math.log(odds))
+    assert (wrong.calm_seen, wrong.seen) == (0.0, 1.0)  # under suspicion, so no part of what is compared with
+    assert listened(Alarm(), Sign(right=1.0)) == Alarm(calm_right=1.0, calm_seen=1.0, right=1.0, seen=1.0)
+
+
+def test_bad_answers_do_not_lower_what_is_expected_while_they_are_suspected() -> None:
+    """Half right after thirty good ones: with the suspects in the comparison it would drift away from under the alarm."""
+    alarm = Alarm()
+    for _ in range(30):
+        alarm = listened(alarm, Sign(right=1.0))
+    asked = 0
+    while not alarm.rings and asked < 40:
+        alarm = listened(alarm, Sign(right=float(asked % 3 == 2)))
+        asked += 1
+    assert (alarm.calm_right, alarm.calm_seen) == (30.0, 30.0)
+    assert asked <= 10
+
+
+def test_who_was_never_better_than_chance_cannot_turn_bad() -> None:
+    alarm = Alarm(calm_right=50.0, calm_seen=100.0, right=50.0, seen=100.0)
+    for _ in range(50):
+        alarm = listened(alarm, Sign(right=0.0))
+    assert alarm.sum == 0.0

@@ -45,6 +45,15 @@ def test_z_by_hand() -> None:
     assert Sums(common=LEAST_COMMON - 1, agreed=7, expected=0.1, variance=0.1).p == 1.0
 
 
+def test_a_small_effect_over_many_items_is_no_collusion() -> None:
+    """Both as significant; the one pair never differs, the other in a quarter less than the items explain."""
+    two_good = Sums(common=400, agreed=350, expected=300.0, variance=72.0)
+    colluders = Sums(common=40, agreed=40, expected=22.0, variance=9.0)
+    assert two_good.z > colluders.z > 5
+    assert (two_good.missing, colluders.missing) == (0.5, 1.0)
+    assert set(colluding({("a", "b"): two_good, ("c", "d"): colluders})) == {("c", "d")}
+
+
 def crowd(seed: int, *, colluders: int, tasks: int = 60, honest: int = 25) -> dict[Pair, Sums]:
     """Each task is answered by five of whom two collude (when there are any): the first chooses at random, the others
     copy."""

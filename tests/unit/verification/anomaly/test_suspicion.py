@@ -10,6 +10,8 @@ from core.verification.anomaly.model import Memory, Pool, Signal
 from core.verification.anomaly.suspicion import (
     MarkKind,
     Suspicion,
+    borne_out,
+    classes_of,
     found,
     of_memory,
     of_skill,
@@ -44,9 +46,15 @@ def test_few_answers_show_no_constant() -> None:
     assert of_memory(choosing(["yes"] * 14), POOL) == []
 
 
-def test_a_usual_mixture_is_nothing() -> None:
-    [one] = of_memory(choosing(["yes", "no"] * 20), POOL)
-    assert one.p == 1.0
+@pytest.mark.parametrize("choices", [["yes", "no"] * 20, ["yes", "yes", "yes", "no"] * 10])
+def test_a_mixture_is_nothing(choices: list[str]) -> None:
+    assert of_memory(choosing(choices), POOL) == []
+
+
+def test_a_guess_is_among_the_choices_that_people_make() -> None:
+    assert classes_of(POOL) == 2
+    assert classes_of(Pool()) == 2
+    assert classes_of(Pool(choices={"a": 40.0, "b": 30.0, "c": 26.0, "typo": 4.0})) == 3
 
 
 def test_a_run_of_fast_answers() -> None:
@@ -76,6 +84,19 @@ def test_what_is_usual_is_not_lowered_by_who_does_no_work() -> None:
     assert usual_accuracy([good]) == pytest.approx(28.5 / 32)
     assert usual_accuracy([good] * 10 + [none] * 20) == pytest.approx(28.5 / 32)
     assert usual_accuracy([none] * 30) == pytest.approx(16.5 / 32)
+
+
+def test_gold_acquits_those_whom_a_mistaken_consensus_accuses() -> None:
+    """Ten are right in 9 of their 10 gold answers and in 3 of 30 by what the others say; another copies."""
+    accused = of_skill(3.0, 27.0)
+    assert accused is not None
+    other = Suspicion(kind=MarkKind.COPIES, p=1e-9, words="", evidence={})
+    crowd = {f"w{n}": [accused, other] if n == 0 else [accused] for n in range(10)}
+    assert borne_out(crowd, dict.fromkeys(crowd, (9.0, 10.0)), 0.75) == {
+        worker: [other] if worker == "w0" else [] for worker in crowd
+    }
+    for gold in ((5.0, 10.0), (0.0, 0.0)):  # gold says so too, or says nothing
+        assert borne_out(crowd, dict.fromkeys(crowd, gold), 0.75) == crowd
 
 
 def test_who_is_found_and_for_what() -> None:
