@@ -51,7 +51,7 @@ _NOW = NOW_MS["postgresql"]
 _LOOK = f"""
     SELECT {_NOW}, {LISTENED.format(organisation="t.organisation_id", environment="t.environment")}, o.plan, {ALLOW_LISTED},
            (SELECT json_agg(json_build_array(a.worker_id, w.payout_address, w.cluster_id, a.slot, a.state))::text
-            FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id),
+            FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id), t.xmin::text::bigint,
            {", ".join(f"t.{name}" for name in TASK)}
     FROM tasks t JOIN organisations o ON o.id = t.organisation_id WHERE t.id = $1"""  # noqa: S608 - text of ours
 # Whether the worker `w` may still have the task: what a directory believed a moment ago, asked of the database.
@@ -138,7 +138,7 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         rows = await quick.read(_LOOK, lease.subject)
         if not rows:
             return False
-        now, listened, plan, allow_listed, turns, *columns = rows[0]
+        now, listened, plan, allow_listed, turns, written, *columns = rows[0]
         task = task_of(columns)
         kind = types.of(task.task_type)
         if for_one_alone(task):
@@ -147,7 +147,7 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
             return False
         asked = asked_of(task, kind, policy, _turns.decode(turns) if turns else [], Asker(plan, allow_listed))
         seconds_left = time_left(task, kind, now)
-        found = await _shortlist(work.database, quick, asked.question, now, seconds_left, policy)
+        found = await _shortlist(work.database, quick, asked.question, written, now, seconds_left, policy)
         if found is None:
             return False
         scores = best_of(
@@ -167,14 +167,24 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
 
 
 async def _shortlist(
-    database: Database, quick: Quick, question: Question, now: int, seconds_left: float, policy: Policy
+    database: Database,
+    quick: Quick,
+    question: Question,
+    written: int,
+    now: int,
+    seconds_left: float,
+    policy: Policy,
 ) -> Shortlist | None:
     """From memory: the write asks the database again. None: the scan found nobody, or who is left is just being given
-    something by this process; the long way waits for them and tells why."""
+    something by this process; the long way waits for them and tells why. `written`: the transaction that wrote the task.
+
+    Before it is said that nobody may, the directory looks again, unless the task stood there as it stands now when it looked last:
+    whoever became able after that look has announced it after the task was there to be found, and the job of that
+    (`actions.offer_waiting`) looks itself. A task that came later may have been missed by that job."""
     follower = follower_of(database)
     if follower is not None:
         found = named(follower, question, now, seconds_left, policy, with_asked=True)
-        if not found.rows:
+        if not found.rows and not follower.saw(written):
             await follower.catch_up()
             found = named(follower, question, now, seconds_left, policy, with_asked=True)
         return found if found.rows or not follower.is_asking else None

@@ -122,6 +122,11 @@ class Follower:
         directory = self.directory or Directory()
         return select(directory, question, now_ms, seconds_left, most, with_asked=with_asked)
 
+    def saw(self, xid: int) -> bool:
+        """Whether what that transaction of PostgreSQL wrote was there when the directory looked last. `xid` is a row's `xmin`:
+        32 bits of it, of which half are older than any other (https://www.postgresql.org/docs/18/transaction-id.html)."""
+        return 0 < (self.place.at - xid) % 2**32 < 2**31
+
     @property
     def is_asking(self) -> bool:
         """Whether this process is giving something to somebody at this moment."""

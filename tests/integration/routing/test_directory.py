@@ -19,6 +19,7 @@ from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
 from core.outbox import rows
 from core.outbox.rows import Lease
+from core.outbox.tables import OutboxRow
 from core.routing import actions, decisions
 from core.routing.directory import follow
 from core.routing.directory.bitmaps import Directory
@@ -257,6 +258,37 @@ async def test_somebody_who_came_a_moment_ago_is_found(work: UnitOfWork, followe
     assert len(follower.directory) == 0
     await hub.drain("task.posted")
     assert [one.worker_id for one in await hub.assignments(task_id)] == [worker_id]
+
+
+async def test_who_comes_after_the_last_look_is_found_by_the_job_that_announces_them(
+    work: UnitOfWork, follower: Follower
+) -> None:
+    """A task that stood there at that look is not looked for again: whoever is free since then has announced it."""
+    hub = Hub(work)
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        early = await a_task(tx, organisation)
+    await follower.catch_up()
+    async with work.begin("test.later") as tx:
+        worker_id = await a_worker(tx, capacity=2)
+    async with work.begin("test.last") as tx:
+        late = await a_task(tx, organisation)
+    looks_again = work.database.dialect == "sqlite"
+    [first, second] = [await _leased(work, task_id) for task_id in (early, late)]
+    await actions.offer_posted(work, first, hub.types, hub.policy)
+    assert (await hub.task(early)).status == ("assigned" if looks_again else "posted")
+    await hub.drain("worker.free")
+    await actions.offer_posted(work, second, hub.types, hub.policy)
+    for task_id in (early, late):
+        assert [one.worker_id for one in await hub.assignments(task_id)] == [worker_id]
+
+
+async def _leased(work: UnitOfWork, task_id: str) -> Lease:
+    async with work.begin("test.lease") as tx:
+        wanted = select(OutboxRow.id).where(OutboxRow.subject == task_id, OutboxRow.topic == "task.posted")
+        lease = await rows.lease(tx, (await tx.session.scalars(wanted)).one())
+    assert lease is not None
+    return lease
 
 
 async def test_many_at_once_for_few_hands_with_a_directory(work: UnitOfWork, follower: Follower) -> None:
