@@ -24,6 +24,8 @@ from tests.bench.servers import Server
 WORKERS = int(os.environ.get("ASSIGN_WORKERS", "100000"))
 A_SECOND, SECONDS, WARM = 100, 10, 100
 # The database itself tells of each assignment, when its transaction commits.
+_DUE = """SELECT count(*) FROM outbox WHERE queue <> 'money' AND state IN ('pending', 'leased')
+    AND due_at <= (extract(epoch from clock_timestamp()) * 1000)::bigint"""
 _TELL = """
     CREATE FUNCTION bench_tell() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_notify('assigned', NEW.task_id); RETURN NULL; END $$;
@@ -104,8 +106,10 @@ async def _measure(web: Server, seeded: Seeded, arq_url: str) -> dict[str, float
             await asyncio.gather(*asking)
             async with asyncio.timeout(
                 120
-            ):  # the first hundred: until the worker has read its directory and is at work
+            ):  # the first hundred: until the worker has read its directory, and done what else a start brings
                 while len(seen) <= numbers[-1]:
+                    await asyncio.sleep(0.05)
+                while await asyncio.to_thread(count, seeded.url, _DUE):
                     await asyncio.sleep(0.05)
     took = [max(0.0, seen[name] - at) * 1000 for name, at in answered.items()]
     return {
