@@ -16,6 +16,7 @@ from sqlalchemy import select
 from core import clock, ids
 from core.audit.record import record
 from core.db.base import to_json
+from core.db.engine import Database
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, NotFound
@@ -29,6 +30,7 @@ from core.routing.house import for_one_alone
 from core.routing.model import LateAnswers, Policy
 from core.routing.offering import backup_at_ms, held, offer_to_best, set_timers, try_again
 from core.routing.promise import promise
+from core.routing.rounds import Rounds
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment, Submission
 from core.routing.waiting import to_offer
@@ -186,17 +188,30 @@ async def submit(
 
 async def offer_waiting(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> int:
     """Topic `worker.free`: offer the waiting tasks that somebody can take now, earliest deadline first, each in a
-    transaction of its own. Gives how many were offered; what is left over gets a job of its own."""
+    transaction of its own. Gives how many this job offered; what is left over gets a job of its own. Jobs that come while another
+    is at it are ended together by one more round (`rounds.py`)."""
+    found = await _rounds.joined(
+        work.database, lease.subject, lambda: _offer_batch(work, lease, types, policy)
+    )
+    offered, more = found or (0, False)
+    async with work.finishing(lease, "routing.offer_waiting") as tx:
+        if offered and more:
+            announce_free(tx, lease.subject)
+    return offered
+
+
+_rounds: Rounds[Database] = Rounds()
+
+
+async def _offer_batch(work: UnitOfWork, lease: Lease, types: TaskTypes, policy: Policy) -> tuple[int, bool]:
+    """How many were offered, and whether there are more."""
     async with work.read() as session:
         task_ids = await to_offer(session, work.database, lease.subject, types, policy)
     offered = 0
     for task_id in task_ids[: policy.waiting_batch]:
         async with work.fenced(lease, "routing.offer") as tx:
             offered += await offer(tx, task_id, types, policy) is not None
-    async with work.finishing(lease, "routing.offer_waiting") as tx:
-        if offered and len(task_ids) > policy.waiting_batch:
-            announce_free(tx, lease.subject)
-    return offered
+    return offered, len(task_ids) > policy.waiting_batch
 
 
 async def submission_of(tx: Transaction, assignment_id: str) -> Submission | None:

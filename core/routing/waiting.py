@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
@@ -28,6 +28,8 @@ async def to_offer(
 ) -> list[str]:
     """Ids of posted and funded tasks that at least one free worker may take, least laxity first, at most one
     more than the batch and not more than there are free hands. A hint: `offer` decides under the lock."""
+    if not await session.scalar(_waiting_in(environment).limit(1).with_only_columns(Task.id)):
+        return []  # most often; whoever is posted after this asks the directory for who is free by then
     hands, may = await _hands(session, database, environment, policy)
     if hands == 0:
         return []
@@ -41,9 +43,7 @@ async def _in_order(session: AsyncSession, environment: str, policy: Policy) -> 
     """Those that can still be in time, as far as there are any; the late ones fill up what is left, but the oldest of them
     are always among those looked at, so that a starved one is seen."""
     now = clock.now_ms()
-    waiting = select(Task).where(
-        Task.status == str(TaskStatus.POSTED), Task.environment == environment, Task.funded
-    )
+    waiting = _waiting_in(environment)
     moment, by_deadline = clock.from_ms(now), (Task.expires_at, Task.id)
     late = list(
         await session.scalars(
@@ -62,6 +62,12 @@ async def _in_order(session: AsyncSession, environment: str, policy: Policy) -> 
         by_id[one.task_id]
         for one in ordered((_waiting(task, seconds[task.task_type]) for task in tasks), now)
     ]
+
+
+def _waiting_in(environment: str) -> Select[Task]:
+    return select(Task).where(
+        Task.status == str(TaskStatus.POSTED), Task.environment == environment, Task.funded
+    )
 
 
 def _waiting(task: Task, typical_seconds: float) -> Waiting:

@@ -10,6 +10,8 @@ from sqlalchemy import select
 from core import clock, ids
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict, NotFound
+from core.outbox import rows
+from core.outbox.rows import Lease
 from core.outbox.tables import OutboxRow
 from core.routing import actions, endings, queries
 from core.routing.assignments import claim
@@ -92,6 +94,34 @@ async def test_nobody_there_then_somebody(work: UnitOfWork) -> None:
         await actions_of_workers.resume(tx, worker_id, actor=f"person:{worker_id}")
     assert await hub.drain("worker.free") == ["worker.free"]
     assert [one.worker_id for one in await hub.assignments(task_id)] == [worker_id]
+
+
+async def test_many_who_are_free_at_once_get_what_waits_and_all_of_their_jobs_end(work: UnitOfWork) -> None:
+    hub = Hub(work)
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        worker_ids = [await a_worker(tx, available=False) for _ in range(6)]
+        task_ids = [await a_task(tx, organisation) for _ in range(6)]
+    await hub.drain("task.posted")
+    leases: list[Lease] = []
+    for worker_id in worker_ids:
+        async with work.begin("test.resume") as tx:
+            await actions_of_workers.resume(tx, worker_id, actor=f"person:{worker_id}")
+    async with work.begin("test.lease") as tx:
+        wanted = select(OutboxRow.id).where(OutboxRow.topic == "worker.free", OutboxRow.state == "pending")
+        for job_id in await tx.session.scalars(wanted):
+            lease = await rows.lease(tx, job_id)
+            assert lease is not None
+            leases.append(lease)
+    assert len(leases) == 6
+    counts = await asyncio.gather(
+        *(actions.offer_waiting(work, lease, hub.types, hub.policy) for lease in leases)
+    )
+    assert sum(counts) == 6
+    assert {(await hub.task(task_id)).status for task_id in task_ids} == {"assigned"}
+    async with work.read() as session:
+        states = await session.scalars(select(OutboxRow.state).where(OutboxRow.topic == "worker.free"))
+        assert set(states) == {"done"}
 
 
 async def test_waiting_tasks_in_the_order_of_their_deadlines(work: UnitOfWork) -> None:
