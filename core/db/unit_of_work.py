@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from sqlalchemy import CursorResult, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from core import crash
 from core.db.engine import UNLIMITED, Database
 from core.db.quick import Quick, opened
+from core.db.straight import Found, Straight
 from core.errors import Unavailable
 from core.outbox import rows
 from core.outbox.rows import Lease, NewJob
@@ -56,6 +57,7 @@ class Transaction:
         self._last: dict[AtEnd, list[Any]] = {}
         self._now_ms: int | None = None
         self._connection: AsyncConnection | None = None
+        self._straight: Straight | None = None
 
     @property
     def dialect(self) -> str:
@@ -66,9 +68,11 @@ class Transaction:
             self._connection = await self.session.connection()
         return self._connection
 
-    async def execute(self, sql: str, parameters: Any = ()) -> CursorResult[*tuple[Any, ...]]:
+    async def execute(self, sql: str, parameters: Any = ()) -> Found:
         """One driver statement (`?` or `$1` by dialect); a list of tuples runs it for each."""
-        return await (await self.connection()).exec_driver_sql(sql, parameters)
+        if self._straight is None:
+            self._straight = await Straight.begin(await self.connection())
+        return await self._straight.execute(sql, parameters)
 
     async def now_ms(self) -> int:
         """The database's clock, read once a transaction."""

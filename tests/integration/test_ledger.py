@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from core.db.unit_of_work import Transaction, UnitOfWork
@@ -344,7 +345,7 @@ async def _after(work: UnitOfWork, tamper: Tamper, made: Books) -> list[Problem]
 
 async def _dump(work: UnitOfWork, table: str) -> list[dict[str, object]]:
     async with work.begin("test.dump") as tx:
-        return [dict(row) for row in (await tx.execute(f"SELECT * FROM {table}")).mappings()]
+        return [dict(row) for row in (await tx.session.execute(text(f"SELECT * FROM {table}"))).mappings()]
 
 
 async def _remove_forged(tx: Transaction) -> None:

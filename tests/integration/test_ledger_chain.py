@@ -118,9 +118,9 @@ async def a_link_twice(tx: Transaction) -> None:
     else:
         await tx.execute("ALTER TABLE ledger_chain RENAME TO former")
         await tx.execute("CREATE TABLE ledger_chain AS SELECT * FROM former")
-    row = (await tx.execute("SELECT * FROM ledger_transfers WHERE id = 't6'")).mappings().one()
+    row = (await tx.execute(f"SELECT {', '.join(chain.COLUMNS)} FROM ledger_transfers WHERE id = 't6'")).one()
     last = (await tx.execute("SELECT hash FROM ledger_chain WHERE number = 6")).scalar_one()
-    made = chain.link_hash(last, 7, [row[name] for name in chain.COLUMNS])
+    made = chain.link_hash(last, 7, list(row))
     await tx.execute(f"INSERT INTO ledger_chain (number, transfer_id, hash) VALUES (7, 't6', '{made}')")
 
 
