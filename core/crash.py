@@ -19,7 +19,6 @@ TRANSACTIONS: tuple[str, ...] = (
     "routing.offer",
     "routing.accept",
     "routing.submit",
-    "verification.advance",
     "tasks.verify",
     "receipts.issue",
     "payouts.prepare",

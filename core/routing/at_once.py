@@ -36,7 +36,7 @@ from core.routing.offering import again_job, lapse_job, more_jobs, offered, time
 from core.routing.people import candidate_of, free_of
 from core.routing.score import Score, best_of
 from core.routing.shortlist import Shortlist, explained, named
-from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASK, assignment_row, task_of
+from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASKS, assignment_row
 from core.routing.states import AssignmentKind
 from core.routing.tables import Assignment
 from core.routing.times import KNOWN, known_of, with_known
@@ -52,7 +52,7 @@ _LOOK = f"""
     SELECT {_NOW}, {LISTENED.format(organisation="t.organisation_id", environment="t.environment")}, o.plan, {ALLOW_LISTED},
            (SELECT json_agg(json_build_array(a.worker_id, w.payout_address, w.cluster_id, a.slot, a.state))::text
             FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id), t.xmin::text::bigint,
-           {", ".join(f"t.{name}" for name in TASK)}
+           {TASKS.select("t")}
     FROM tasks t JOIN organisations o ON o.id = t.organisation_id WHERE t.id = $1"""  # noqa: S608 - text of ours
 # Whether the worker `w` may still have the task: what a directory believed a moment ago, asked of the database.
 _STILL = """
@@ -139,7 +139,7 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         if not rows:
             return False
         now, listened, plan, allow_listed, turns, written, *columns = rows[0]
-        task = task_of(columns)
+        task = TASKS.of(columns)
         kind = types.of(task.task_type)
         if for_one_alone(task):
             return False

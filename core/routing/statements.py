@@ -3,54 +3,34 @@ it. Used by `candidates.py` and `assignments.py`, which decide on what comes bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
-from core.db.base import unwatched
+from core.db.copies import Copies
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.routing.people import names
 from core.routing.tables import Assignment
 from core.tasks.tables import Task
 
-TASK = [column.name for column in Task.__table__.columns]
+TASKS = Copies(Task)
 _HELD_TASK = {
     dialect: for_dialect(
-        f"SELECT {', '.join(TASK)} FROM tasks WHERE id = $1"  # noqa: S608 - names are ours
+        f"SELECT {TASKS.select('t')} FROM tasks t WHERE t.id = $1"  # noqa: S608 - names are ours
         + (" FOR NO KEY UPDATE" if dialect == "postgresql" else ""),
         dialect,
     )
     for dialect in ("postgresql", "sqlite")
 }
-_PROPERTIES = [Task.__mapper__.get_property_by_column(column).key for column in Task.__table__.columns]
-_READERS: list[tuple[str, Callable[[Any], Any]]] = [
-    (
-        name,
-        partial(read, dialect=None) if (read := getattr(column.type, "process_result_value", None)) else bool,
-    )
-    for name, column in zip(_PROPERTIES, Task.__table__.columns, strict=True)
-    if hasattr(column.type, "process_result_value") or column.name == "funded"
-]
 
 
 async def held_task(tx: Transaction, task_id: str) -> Task | None:
     """The task as it is now, held until the end of the transaction; a copy that the session does not watch."""
     row = (await tx.execute(_HELD_TASK[tx.dialect], (task_id,))).first()
-    return None if row is None else task_of(row)
-
-
-def task_of(row: Iterable[Any]) -> Task:
-    """From the columns `TASK`, not watched by any session."""
-    values = dict(zip(_PROPERTIES, row, strict=True))
-    for name, read in _READERS:
-        value = values[name]
-        if value is not None:
-            values[name] = read(value)
-    return unwatched(Task, values)
+    return None if row is None else TASKS.of(row)
 
 
 # Who had each of these tasks: task, worker, where they are paid, their cluster, slot, state.

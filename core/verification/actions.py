@@ -2,8 +2,7 @@
 person is asked, a reviewer looks, or the answer is refused. Topics `submission.received` (the subject is the submission)
 and `task.decide` (the task: nobody else can answer any more, or what was waited for is over).
 
-Two transactions: `verification.advance` stores the verdicts (a run that is interrupted goes on where it stopped),
-`tasks.verify` or `verification.refuse` does what they mean and finishes the job."""
+One transaction, `tasks.verify`: the verdicts, what they mean and the end of the job become true together."""
 
 from __future__ import annotations
 
@@ -46,6 +45,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One answer with everything around it, read under the task's lock."""
 
     facing: Facing
+    turn: Turn
     one: Answered
     turns: list[Turn]
 
@@ -62,31 +62,21 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 async def advance(
     work: UnitOfWork, lease: Lease, types: TaskTypes, plans: Plans, rate_of: Callable[[], Rate]
 ) -> RunState:
-    """Run the stages that are left and do what they say. `rate_of` is asked only when somebody is to be paid, outside
-    of any transaction; when it raises Retryable, a payout in dollars is earned and waits. Gives the run's state."""
-    async with work.fenced(lease, "verification.advance") as tx:
-        case = await _case(tx, lease.subject, types, plans)
-        outcome = await _judge(tx, case)
-    match outcome:
-        case None:
-            async with work.finishing(lease, "verification.lapse") as tx:
-                return await _lapse(tx, (await _case(tx, lease.subject, types, plans)).one.run)
-        case Failed():
-            async with work.finishing(lease, "verification.refuse") as tx:
-                case = await _case(tx, lease.subject, types, plans)
-                if not case.open:
-                    return await _lapse(tx, case.one.run)
+    """Run the stages and do what they say. `rate_of` is asked before the transaction; when it raises Retryable, a payout in
+    dollars is earned and waits. Gives the run's state."""
+    rate = _rate(rate_of)
+    async with work.finishing(lease, "tasks.verify") as tx:
+        step, case = await _judge(tx, await _case(tx, lease.subject, types, plans))
+        match step:
+            case None:
+                return await _lapse(tx, case.one.run)
+            case Failed(reasons=reasons):
                 if for_one_alone(case.facing.task):
                     await gold.judge(tx, case.facing, case.one, None)
-                await refuse(tx, case.facing, case.one, outcome.reasons)
-                await after_refusal(tx, case.facing, sentence(outcome.reasons))
+                await refuse(tx, case.facing, case.one, reasons)
+                await after_refusal(tx, case.facing, sentence(reasons))
                 return RunState.FAILED
-        case Passed():
-            rate = _rate(rate_of)
-            async with work.finishing(lease, "tasks.verify") as tx:
-                case = await _case(tx, lease.subject, types, plans)
-                if not case.open:
-                    return await _lapse(tx, case.one.run)
+            case Passed():
                 await decide(tx, case.facing, rate, present=case.turns)
                 return RunState(case.one.run.state)
 
@@ -108,7 +98,7 @@ async def judge_recorded(tx: Transaction, submission_id: str, types: TaskTypes, 
     """The stages of an answer that was recorded with the time it took (`history.py`): a simulated person's as well. One that
     a stage refuses is refused; the task's decision is the caller's."""
     case = await _case(tx, submission_id, types, plans)
-    outcome = await _judge(tx, case, timed=True)
+    outcome, case = await _judge(tx, case, timed=True)
     if isinstance(outcome, Failed):
         await refuse(tx, case.facing, case.one, outcome.reasons)
 
@@ -125,14 +115,18 @@ async def _case(tx: Transaction, submission_id: str, types: TaskTypes, plans: Pl
     around = facing_of(task, plans.get(plan), types)
     present = await turns(tx, task.id, submission_id)
     turn = next(one for one in present if one.submission is not None and one.submission.id == submission_id)
-    answered = turn.answered
-    if answered is None:
+    if turn.run is None:
         run = await _begun(tx, submission_id, around)
-        turn = msgspec.structs.replace(turn, run=run)
-        answered = turn.answered
         await gold.draw(tx, around, turn.assignment.worker_id, run.id)
-    assert answered is not None
-    return Case(facing=around, one=answered, turns=present)
+        turn = msgspec.structs.replace(turn, run=run)
+    return _beside(around, present, turn)
+
+
+def _beside(around: Facing, present: list[Turn], turn: Turn) -> Case:
+    """The case of one turn that has been answered, which takes the place of what it was among those present."""
+    assert turn.answered is not None
+    others = [turn if one.assignment.id == turn.assignment.id else one for one in present]
+    return Case(facing=around, turn=turn, one=turn.answered, turns=others)
 
 
 async def _begun(tx: Transaction, submission_id: str, around: Facing) -> VerificationRun:
@@ -152,11 +146,11 @@ async def _begun(tx: Transaction, submission_id: str, around: Facing) -> Verific
     return run
 
 
-async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> Passed | Failed | None:
-    """Run every stage that has no verdict yet, until one says no. None when the verdict no longer matters. `timed`: the
-    times are those of a person even in the test environment."""
+async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> tuple[Passed | Failed | None, Case]:
+    """Run every stage that has no verdict yet, until one says no; what that comes to, and the case with all verdicts. None
+    when the verdict no longer matters. `timed`: the times are those of a person even in the test environment."""
     if not case.open:
-        return None
+        return None, case
     task, run, verdicts = case.facing.task, case.one.run, list(case.one.verdicts)
     evidence = Evidence(
         payload=task.payload,
@@ -174,7 +168,8 @@ async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> Passed 
         await anomalies.remember(tx, task, evidence.behaviour)
     if run.state in (RunState.QUEUED, RunState.RUNNING):
         await move(tx, run, RunState.RUNNING, table=TRANSITIONS, position=len(verdicts))
-    return step
+    turn = msgspec.structs.replace(case.turn, verdicts=verdicts)
+    return step, _beside(case.facing, case.turns, turn)
 
 
 async def _behaviour(tx: Transaction, case: Case, *, timed: bool) -> Behaviour | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from sqlalchemy.orm.attributes import set_committed_value
 
 from core import clock, ids
 from core.access.tables import Organisation
@@ -121,7 +122,7 @@ async def _act(
         case Step.ANOTHER:
             await _to(tx, answers, RunState.NEEDS_ANSWER)
             wanted = max(len(answers) + 1, case.needed.level.answers_min)
-            task.answers_wanted = min(max(task.answers_wanted, wanted), task.answers_max)
+            await _want(tx, task, min(max(task.answers_wanted, wanted), task.answers_max))
             tx.emit("task.more", task.id)
         case Step.QA:
             await _to(tx, answers, RunState.NEEDS_QA)
@@ -150,6 +151,16 @@ WHY_QA = {
     "undecided": "The answers do not agree",
     "uncertified": "Not enough answers of this kind were checked yet to give it out on the numbers alone",
 }
+
+
+_WANT = "UPDATE tasks SET answers_wanted = $2::int WHERE id = $1"
+
+
+async def _want(tx: Transaction, task: Task, answers: int) -> None:
+    """Written whoever watches the object."""
+    if answers != task.answers_wanted:
+        set_committed_value(task, "answers_wanted", answers)
+        await tx.execute(for_dialect(_WANT, tx.dialect), (task.id, answers))
 
 
 async def _to(tx: Transaction, answers: Sequence[Answered], state: RunState) -> None:

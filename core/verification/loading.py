@@ -3,21 +3,23 @@ statements, built once. Called by `actions.py` for each answer and by `decide.py
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, or_, select
 
-from core.access.tables import Organisation
+from core.db.copies import Copies
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import NotFound
+from core.routing.statements import TASKS
 from core.routing.states import LIVE, AssignmentState
 from core.routing.tables import Assignment, Submission
 from core.tasks.tables import Task
 from core.verification.model import Answered
 from core.verification.stage import Outcome, Reason, Verdict
 from core.verification.states import RunState
-from core.verification.tables import VerdictRow, VerificationRun
+from core.verification.tables import VerificationRun
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,67 +40,43 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-_TASK = (
-    select(Task, Organisation.plan)
-    .join(Organisation, Organisation.id == Task.organisation_id)
-    .where(
-        Task.id
-        == select(Submission.task_id).where(Submission.id == bindparam("submission")).scalar_subquery()
-    )
-    .with_for_update(key_share=True, of=Task)
-    .execution_options(populate_existing=True)
-)
-_TURNS = (
-    select(Assignment, Submission, VerificationRun)
-    .outerjoin(Submission, Submission.assignment_id == Assignment.id)
-    .outerjoin(VerificationRun, VerificationRun.submission_id == Submission.id)
-    .where(
-        Assignment.task_id == bindparam("task"),
-        or_(
-            *(Assignment.state == str(state) for state in sorted(LIVE)),
-            Submission.id == bindparam("submission"),
-        ),
-    )
-    .order_by(Assignment.slot)
-    .execution_options(populate_existing=True)
-)
-_VERDICT = (
-    VerdictRow.run_id,
-    VerdictRow.stage,
-    VerdictRow.outcome,
-    VerdictRow.reasons,
-    VerdictRow.score,
-    VerdictRow.evidence,
-)
-_OF_TASK = (
-    select(*_VERDICT)
-    .join(VerificationRun, VerificationRun.id == VerdictRow.run_id)
-    .where(VerificationRun.task_id == bindparam("task"))
-    .order_by(VerdictRow.id)
-)
-_OF_RUN = select(*_VERDICT).where(VerdictRow.run_id == bindparam("run")).order_by(VerdictRow.id)
-
-_TurnRow = tuple[Assignment, Submission | None, VerificationRun | None]
+_RUNS, _ASSIGNMENTS, _SUBMISSIONS = Copies(VerificationRun), Copies(Assignment), Copies(Submission)
+_TASK = f"""
+    SELECT {TASKS.select("t")}, o.plan FROM tasks t JOIN organisations o ON o.id = t.organisation_id
+    WHERE t.id = (SELECT task_id FROM submissions WHERE id = $1)"""  # noqa: S608 - names of ours
+_TASK_HELD = {"postgresql": _TASK + " FOR NO KEY UPDATE OF t", "sqlite": for_dialect(_TASK, "sqlite")}
+_TURNS = f"""
+    SELECT {_ASSIGNMENTS.select("a")}, {_SUBMISSIONS.select("s")}, {_RUNS.select("r")}
+    FROM assignments a LEFT JOIN submissions s ON s.assignment_id = a.id LEFT JOIN verification_runs r ON r.submission_id = s.id
+    WHERE a.task_id = $1 AND (a.state IN ({", ".join(f"'{state}'" for state in sorted(LIVE))}) OR s.id = $2)
+    ORDER BY a.slot"""  # noqa: S608 - names of ours
+_VERDICT = "v.run_id, v.stage, v.outcome, v.reasons, v.score, v.evidence"
+_OF_TASK = f"""
+    SELECT {_VERDICT} FROM verdicts v JOIN verification_runs r ON r.id = v.run_id WHERE r.task_id = $1 ORDER BY v.id"""  # noqa: S608 - names of ours
+_OF_RUN = f"SELECT {_VERDICT} FROM verdicts v WHERE v.run_id = $1 ORDER BY v.id"  # noqa: S608 - names of ours
 
 
 async def task_of(tx: Transaction, submission_id: str) -> tuple[Task, str]:
-    """The task that was answered, as it is now and held until the end of the transaction, and its asker's plan.
-    Raises NotFound."""
-    found = (await tx.session.execute(_TASK, {"submission": submission_id})).one_or_none()
+    """The task that was answered, as it is now and held until the end of the transaction, and its asker's plan; a copy that
+    the session does not watch. Raises NotFound."""
+    found = (await tx.execute(_TASK_HELD[tx.dialect], (submission_id,))).one_or_none()
     if found is None:
         raise NotFound("unknown_submission", f"There is no submission {submission_id}")
-    return found[0], found[1]
+    *columns, plan = found
+    return TASKS.of(columns), plan
 
 
 async def turns(tx: Transaction, task_id: str, submission_id: str = "") -> list[Turn]:
     """Every turn at the task that is offered, accepted or submitted now, by slot, and the one of this submission whatever
-    has become of it. The caller holds the task's row."""
-    rows = await tx.session.execute(_TURNS, {"task": task_id, "submission": submission_id})
-    found = cast("list[_TurnRow]", rows.all())
+    has become of it; copies that the session does not watch. The caller holds the task's row."""
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    found = (await tx.execute(for_dialect(_TURNS, tx.dialect), (task_id, submission_id))).all()
+    read = [_turn(row) for row in found]
     verdicts: dict[str, list[Verdict]] = {}
-    if any(run is not None and run.state != RunState.QUEUED for _, _, run in found):
-        for row in await tx.session.execute(_OF_TASK, {"task": task_id}):
-            verdicts.setdefault(row[0], []).append(_verdict(*row[1:]))
+    if any(run is not None and run.state != RunState.QUEUED for _, _, run in read):
+        for run_id, *said in await tx.execute(for_dialect(_OF_TASK, tx.dialect), (task_id,)):
+            verdicts.setdefault(run_id, []).append(_verdict(*said))
     return [
         Turn(
             assignment=assignment,
@@ -106,8 +84,15 @@ async def turns(tx: Transaction, task_id: str, submission_id: str = "") -> list[
             run=run,
             verdicts=[] if run is None else verdicts.get(run.id, []),
         )
-        for assignment, submission, run in found
+        for assignment, submission, run in read
     ]
+
+
+def _turn(row: Sequence[Any]) -> tuple[Assignment, Submission | None, VerificationRun | None]:
+    assignment, rest = _ASSIGNMENTS.split(row)
+    submission, rest = _SUBMISSIONS.split(rest)
+    assert assignment is not None
+    return assignment, submission, _RUNS.split(rest)[0]
 
 
 def answers_of(turns: list[Turn], task: Task) -> tuple[list[Answered], int]:
@@ -131,20 +116,17 @@ def answers_of(turns: list[Turn], task: Task) -> tuple[list[Answered], int]:
 
 async def verdicts_of(tx: Transaction, run_id: str) -> list[Verdict]:
     """In the order in which the stages ran."""
-    return [_verdict(*row[1:]) for row in await tx.session.execute(_OF_RUN, {"run": run_id})]
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    return [_verdict(*row[1:]) for row in await tx.execute(for_dialect(_OF_RUN, tx.dialect), (run_id,))]
 
 
-def _verdict(
-    stage: str,
-    outcome: str,
-    reasons: list[dict[str, str]],
-    score: float | None,
-    evidence: dict[str, Any] | None,
-) -> Verdict:
+def _verdict(stage: str, outcome: str, reasons: str, score: float | None, evidence: str | None) -> Verdict:
+    """Reasons and evidence are the JSON that is stored."""
     return Verdict(
         stage=stage,
         outcome=Outcome(outcome),
-        reasons=msgspec.convert(reasons, list[Reason]),
+        reasons=msgspec.json.decode(reasons, type=list[Reason]),
         score=score,
-        evidence=evidence,
+        evidence=None if evidence is None else msgspec.json.decode(evidence),
     )

@@ -28,8 +28,6 @@ BESIDE = {
     "routing.draft": "keeps what a person typed; the page sends it again",
     "routing.more": "as routing.timer: one transaction with its job",
     "tasks.decide": "as tasks.verify, one transaction with its job, when nobody else can answer",
-    "verification.lapse": "as verification.advance, for a task that ended meanwhile",
-    "verification.refuse": "as tasks.verify, for an answer that did not pass",
     "intake.stop": "only raises the alarm; the delivery is read again and raises it again",
     "intake.quarantine": "the sender gets its refusal in any case, and what it repeats is kept then",
     "payouts.convert": "one transaction with its job; killed before or after, the payout is converted by the next try or is",
