@@ -14,7 +14,7 @@ from core import clock, ids
 from core.billing.plans import Plans
 from core.db.base import to_json
 from core.db.compare_and_set import move
-from core.db.hot import for_dialect
+from core.db.hot import Part, together
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Retryable
 from core.outbox.rows import Lease
@@ -29,7 +29,7 @@ from core.verification import gold
 from core.verification.anomaly import book as anomalies
 from core.verification.anomaly.model import Behaviour
 from core.verification.decide import OPEN_RUNS, decide, facing, facing_of
-from core.verification.ending import add_verdicts, after_refusal, end_run, refuse
+from core.verification.ending import after_refusal, end_run, refuse, verdicts_added
 from core.verification.loading import Turn, task_of, turns
 from core.verification.model import Answered, Facing
 from core.verification.pipeline import Failed, NextStage, Passed, after, sentence
@@ -48,6 +48,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn
     one: Answered
     turns: list[Turn]
+    begun: bool  # the run is new, and written with what it comes to
 
     @property
     def open(self) -> bool:
@@ -104,52 +105,57 @@ async def judge_recorded(tx: Transaction, submission_id: str, types: TaskTypes, 
 
 
 _BEGIN = """
-    INSERT INTO verification_runs (id, task_id, submission_id, state, stages, position, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6::int, $7::bigint)"""
+    INSERT INTO verification_runs (id, task_id, submission_id, state, stages, position, created_at, gold_draw)
+    VALUES ($1, $2, $3, $4, $5, $6::int, $7::bigint, $8)"""
 
 
 async def _case(tx: Transaction, submission_id: str, types: TaskTypes, plans: Plans) -> Case:
     """Everything around the answer, under the task's lock; its run is begun when there is none yet, with the stages
     that are in force now. Raises NotFound."""
-    task, plan = await task_of(tx, submission_id)
+    task, plan, there_is_gold = await task_of(tx, submission_id)
     around = facing_of(task, plans.get(plan), types)
     present = await turns(tx, task.id, submission_id)
     turn = next(one for one in present if one.submission is not None and one.submission.id == submission_id)
-    if turn.run is None:
-        run = await _begun(tx, submission_id, around)
-        await gold.draw(tx, around, turn.assignment.worker_id, run.id)
-        turn = msgspec.structs.replace(turn, run=run)
-    return _beside(around, present, turn)
+    if turn.run is not None:
+        return _beside(around, present, turn)
+    run = _begun(around, submission_id, await tx.now_ms())
+    if there_is_gold:
+        run.gold_draw = msgspec.to_builtins(await gold.draw(tx, around, turn.assignment.worker_id, run.id))
+    return _beside(around, present, msgspec.structs.replace(turn, run=run), begun=True)
 
 
-def _beside(around: Facing, present: list[Turn], turn: Turn) -> Case:
+def _beside(around: Facing, present: list[Turn], turn: Turn, *, begun: bool = False) -> Case:
     """The case of one turn that has been answered, which takes the place of what it was among those present."""
     assert turn.answered is not None
     others = [turn if one.assignment.id == turn.assignment.id else one for one in present]
-    return Case(facing=around, turn=turn, one=turn.answered, turns=others)
+    return Case(facing=around, turn=turn, one=turn.answered, turns=others, begun=begun)
 
 
-async def _begun(tx: Transaction, submission_id: str, around: Facing) -> VerificationRun:
-    """A new run, written; the session does not watch it."""
-    now = await tx.now_ms()
-    run = VerificationRun(
+def _begun(around: Facing, submission_id: str, now_ms: int) -> VerificationRun:
+    """A new run, not written yet."""
+    return VerificationRun(
         id=ids.new("run"),
         task_id=around.task.id,
         submission_id=submission_id,
         state=str(RunState.QUEUED),
         stages=around.needed.stages,
         position=0,
-        created_at=clock.from_ms(now),
+        created_at=clock.from_ms(now_ms),
     )
-    row = (run.id, run.task_id, submission_id, run.state, to_json(run.stages), 0, now)
-    await tx.execute(for_dialect(_BEGIN, tx.dialect), row)
-    return run
+
+
+def _written(run: VerificationRun) -> Part:
+    drawn = None if run.gold_draw is None else to_json(run.gold_draw)
+    row = (run.id, run.task_id, run.submission_id, run.state, to_json(run.stages), run.position)
+    return _BEGIN, (*row, clock.to_ms(run.created_at), drawn)
 
 
 async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> tuple[Passed | Failed | None, Case]:
     """Run every stage that has no verdict yet, until one says no; what that comes to, and the case with all verdicts. None
     when the verdict no longer matters. `timed`: the times are those of a person even in the test environment."""
     if not case.open:
+        if case.begun:
+            await together(tx, [_written(case.one.run)])
         return None, case
     task, run, verdicts = case.facing.task, case.one.run, list(case.one.verdicts)
     evidence = Evidence(
@@ -163,10 +169,16 @@ async def _judge(tx: Transaction, case: Case, *, timed: bool = False) -> tuple[P
     while isinstance(step := after(run.stages, verdicts), NextStage):
         verdict = stage(step.name).judge(evidence)
         verdicts.append(verdict)
-    await add_verdicts(tx, run.id, verdicts[len(case.one.verdicts) :])
+    now, new = await tx.now_ms(), verdicts[len(case.one.verdicts) :]
+    writes = [verdicts_added(run.id, new, now, tx.dialect)] if new else []
     if evidence.behaviour is not None and any(one.stage == ANOMALY for one in verdicts):
-        await anomalies.remember(tx, task, evidence.behaviour)
-    if run.state in (RunState.QUEUED, RunState.RUNNING):
+        writes.append(anomalies.remembered(task, evidence.behaviour, now, tx.dialect))
+    if case.begun:
+        run.state, run.position = str(RunState.RUNNING), len(verdicts)
+        writes.insert(0, _written(run))
+    if writes:
+        await together(tx, writes)
+    if not case.begun and run.state in (RunState.QUEUED, RunState.RUNNING):
         await move(tx, run, RunState.RUNNING, table=TRANSITIONS, position=len(verdicts))
     turn = msgspec.structs.replace(case.turn, verdicts=verdicts)
     return step, _beside(case.facing, case.turns, turn)

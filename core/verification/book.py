@@ -38,23 +38,33 @@ _COUNTERS = {
         SELECT owner, field, truth, answer, value FROM consensus_counters
         WHERE task_type = ?1 AND environment = ?2 AND owner IN (SELECT value FROM json_each(?3))""",
 }
+# Of no owner: how many audits there are among the newest, their first and their last.
 _AUDITED = f"""
-    SELECT count(*), min(id), max(id) FROM (
+    UNION ALL SELECT NULL, CAST(count(*) AS TEXT), min(id), max(id), 0.0 FROM (
         SELECT id FROM verification_audits WHERE task_type = $1 AND environment = $2 ORDER BY id DESC LIMIT {NEWEST}) a"""  # noqa: S608 - a number of ours
+_KNOWN = {dialect: for_dialect(sql + _AUDITED, dialect) for dialect, sql in _COUNTERS.items()}
+
+Counters = dict[str, list[Counter]]
+Audited = tuple[int, str | None, str | None]
 
 
 async def counters(
     tx: Transaction, task_type: str, environment: str, workers: Sequence[str]
-) -> dict[str, list[Counter]]:
-    """The counters of the pool (owner empty) and of these workers, each owner's in a fixed order."""
+) -> tuple[Counters, Audited]:
+    """The counters of the pool (owner empty) and of these workers, each owner's in a fixed order; and what tells one state of
+    the audits from another, for `certificate`."""
     names = [POOL, *workers]
     asked = names if tx.dialect == "postgresql" else to_json(names)
-    found: dict[str, list[Counter]] = {}
+    found: Counters = {}
+    audited: Audited = (0, None, None)
     for owner, field, truth, answer, value in await tx.execute(
-        _COUNTERS[tx.dialect], (task_type, environment, asked)
+        _KNOWN[tx.dialect], (task_type, environment, asked)
     ):
-        found.setdefault(owner, []).append((field, truth, answer, value))
-    return {owner: sorted(rows) for owner, rows in found.items()}
+        if owner is None:
+            audited = (int(field), truth, answer)
+        else:
+            found.setdefault(owner, []).append((field, truth, answer, value))
+    return {owner: sorted(rows) for owner, rows in found.items()}, audited
 
 
 async def learn(tx: Transaction, task_type: str, environment: str, changes: Changes) -> None:
@@ -64,10 +74,11 @@ async def learn(tx: Transaction, task_type: str, environment: str, changes: Chan
         await tx.execute(for_dialect(_ADD, tx.dialect), rows)
 
 
-async def certificate(tx: Transaction, task_type: str, environment: str, level: Level) -> Certificate | None:
-    """What the audits of this task type prove, None as long as they prove nothing."""
+async def certificate(
+    tx: Transaction, task_type: str, environment: str, level: Level, there: Audited
+) -> Certificate | None:
+    """What the audits of this task type prove, None as long as they prove nothing. `there` is from `counters`."""
     asked = (task_type, environment)
-    there = (await tx.execute(for_dialect(_AUDITED, tx.dialect), asked)).one()
     if not there[0]:
         return None
     kept = _certificates.setdefault(tx.database, {})

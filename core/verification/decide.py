@@ -175,7 +175,7 @@ async def _record(
     task, level = case.task, case.needed.level
     over = await tx.now_ms() >= clock.to_ms(task.hard_stop_at)
     workers = [one.assignment.worker_id for one in answers]
-    counters = await book.counters(tx, task.task_type, task.environment, workers)
+    counters, audited = await book.counters(tx, task.task_type, task.environment, workers)
     return Record(
         version=2,
         task=task.id,
@@ -195,7 +195,7 @@ async def _record(
         closing=closing or over,
         pool=counters.pop(POOL, []),
         workers=counters,
-        certificate=await book.certificate(tx, task.task_type, task.environment, level),
+        certificate=await book.certificate(tx, task.task_type, task.environment, level, audited),
         draw=secrets.randbelow(MILLION),
         rules=case.kind.rules if len(answers) > 1 else [],
     )

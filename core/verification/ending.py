@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from core import clock, ids
 from core.db.base import to_json
 from core.db.compare_and_set import move
-from core.db.hot import for_dialect
+from core.db.hot import Part
 from core.db.unit_of_work import Transaction
 from core.payouts.earn import earn_all
 from core.payouts.tables import Payout
@@ -187,16 +187,16 @@ async def end_run(tx: Transaction, run: VerificationRun, to: RunState) -> None:
     await move(tx, run, to, table=TRANSITIONS, ended_at=clock.from_ms(await tx.now_ms()))
 
 
-_VERDICT = """
-    INSERT INTO verdicts (id, run_id, stage, outcome, reasons, score, evidence, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6::float8, $7, $8::bigint)"""
+_INSERT = "INSERT INTO verdicts (id, run_id, stage, outcome, reasons, score, evidence, created_at)"
+_VERDICTS = {
+    "postgresql": f"""{_INSERT} SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::bigint[])""",  # noqa: S608 - text of ours
+    "sqlite": f"{_INSERT} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+}
 
 
-async def add_verdicts(tx: Transaction, run_id: str, verdicts: Sequence[Verdict]) -> None:
-    """In their order, which is that of their ids."""
-    if not verdicts:
-        return
-    now = await tx.now_ms()
+def verdicts_added(run_id: str, verdicts: Sequence[Verdict], now_ms: int, dialect: str) -> Part:
+    """The write of verdicts in their order, which is that of their ids."""
     rows = [
         (
             ids.new("vdt"),
@@ -206,11 +206,16 @@ async def add_verdicts(tx: Transaction, run_id: str, verdicts: Sequence[Verdict]
             to_json(one.reasons),
             one.score,
             None if one.evidence is None else to_json(one.evidence),
-            now,
+            now_ms,
         )
         for one in verdicts
     ]
-    await tx.execute(for_dialect(_VERDICT, tx.dialect), rows)
+    return _VERDICTS[dialect], rows if dialect == "sqlite" else tuple(map(list, zip(*rows, strict=True)))
+
+
+async def add_verdicts(tx: Transaction, run_id: str, verdicts: Sequence[Verdict]) -> None:
+    if verdicts:
+        await tx.execute(*verdicts_added(run_id, verdicts, await tx.now_ms(), tx.dialect))
 
 
 _NOT_COUNTED = Reason(code="not_counted", message="This answer was not counted")

@@ -16,7 +16,6 @@ from core import clock, ids
 from core.access.tables import Organisation
 from core.billing.actions import balance, open_accounts
 from core.billing.plans import Quote
-from core.db.base import to_json
 from core.db.compare_and_set import move
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
@@ -41,7 +40,7 @@ from core.verification.anomaly.marks import doubtful
 from core.verification.consensus import Answer, Changes
 from core.verification.ending import add_verdicts
 from core.verification.fold import Record, book_of, consensus_policy
-from core.verification.gold_rate import AFTER_ALARM_DAYS, rate, thrown
+from core.verification.gold_rate import AFTER_ALARM_DAYS, Draw, rate, thrown
 from core.verification.model import Answered, Facing
 from core.verification.stage import Outcome, Reason, Verdict
 from core.verification.states import EXPOSURE_TRANSITIONS, GOLD_TRANSITIONS, ExposureState, GoldState
@@ -56,17 +55,10 @@ AGAIN_SECONDS = 60
 LOOKED_AT = 50
 
 
-_ACTIVE = "SELECT id FROM gold_items WHERE task_type = $1 AND environment = $2 AND state = $3 LIMIT 1"
-_DRAWN = "UPDATE verification_runs SET gold_draw = $2 WHERE id = $1"
-
-
-async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> bool:
-    """Whether this worker's next turn is gold; if so it is on its way. A draw for each answer, seeded by its run and kept
-    with it, independent of all others. Without an item of the type that is still active nothing is drawn."""
+async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> Draw:
+    """Whether this worker's next turn is gold; if so it is on its way. A draw for each answer, seeded by its run and to be kept
+    with it, independent of all others. Called where the type has an item that is active."""
     task = case.task
-    where = (task.task_type, task.environment, str(GoldState.ACTIVE))
-    if (await tx.execute(for_dialect(_ACTIVE, tx.dialect), where)).first() is None:
-        return False
     row = (await of_type(tx.session, task.task_type, [worker_id])).get(worker_id)
     now = await tx.now_ms()
     alarmed_at = None if row is None else row.alarmed_at
@@ -81,12 +73,10 @@ async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> bo
         marked=case.types.checks.marks.gold_rate if await doubtful(tx, [worker_id]) else 0.0,
     )
     found = thrown(run_id, chance)
-    await tx.execute(for_dialect(_DRAWN, tx.dialect), (run_id, to_json(found)))
-    if not found.gold:
-        return False
-    body = {"like": task.id, "tries": 0, "pick": found.pick}
-    tx.emit("gold.offer", worker_id, body=body, delay=found.delay_ms / 1000)
-    return True
+    if found.gold:
+        body = {"like": task.id, "tries": 0, "pick": found.pick}
+        tx.emit("gold.offer", worker_id, body=body, delay=found.delay_ms / 1000)
+    return found
 
 
 async def _since_gold(tx: Transaction, task_type: str, worker_id: str) -> int:

@@ -18,7 +18,7 @@ from core.routing.tables import Assignment, Submission
 from core.tasks.tables import Task
 from core.verification.model import Answered
 from core.verification.stage import Outcome, Reason, Verdict
-from core.verification.states import RunState
+from core.verification.states import GoldState, RunState
 from core.verification.tables import VerificationRun
 
 
@@ -42,7 +42,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 _RUNS, _ASSIGNMENTS, _SUBMISSIONS = Copies(VerificationRun), Copies(Assignment), Copies(Submission)
 _TASK = f"""
-    SELECT {TASKS.select("t")}, o.plan FROM tasks t JOIN organisations o ON o.id = t.organisation_id
+    SELECT {TASKS.select("t")}, o.plan, EXISTS (
+        SELECT 1 FROM gold_items g WHERE g.task_type = t.task_type AND g.environment = t.environment AND g.state = '{GoldState.ACTIVE}')
+    FROM tasks t JOIN organisations o ON o.id = t.organisation_id
     WHERE t.id = (SELECT task_id FROM submissions WHERE id = $1)"""  # noqa: S608 - names of ours
 _TASK_HELD = {"postgresql": _TASK + " FOR NO KEY UPDATE OF t", "sqlite": for_dialect(_TASK, "sqlite")}
 _TURNS = f"""
@@ -56,14 +58,14 @@ _OF_TASK = f"""
 _OF_RUN = f"SELECT {_VERDICT} FROM verdicts v WHERE v.run_id = $1 ORDER BY v.id"  # noqa: S608 - names of ours
 
 
-async def task_of(tx: Transaction, submission_id: str) -> tuple[Task, str]:
-    """The task that was answered, as it is now and held until the end of the transaction, and its asker's plan; a copy that
-    the session does not watch. Raises NotFound."""
+async def task_of(tx: Transaction, submission_id: str) -> tuple[Task, str, bool]:
+    """The task that was answered, as it is now and held until the end of the transaction (a copy that the session does not
+    watch), its asker's plan, and whether there is gold of its type. Raises NotFound."""
     found = (await tx.execute(_TASK_HELD[tx.dialect], (submission_id,))).one_or_none()
     if found is None:
         raise NotFound("unknown_submission", f"There is no submission {submission_id}")
-    *columns, plan = found
-    return TASKS.of(columns), plan
+    *columns, plan, gold = found
+    return TASKS.of(columns), plan, bool(gold)
 
 
 async def turns(tx: Transaction, task_id: str, submission_id: str = "") -> list[Turn]:

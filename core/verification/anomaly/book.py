@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
-from core.db.hot import for_dialect
+from core.db.hot import Part, for_dialect
 from core.db.unit_of_work import Transaction
 from core.routing.tables import Assignment, Submission
 from core.tasks.model import Environment
@@ -32,20 +32,29 @@ OTHERS = 9  # answers to the same task that are compared
 _OPEN = """
     INSERT INTO anomaly_memories (task_type, environment, owner, memory, updated_at) VALUES ($1, $2, $3, '{}', $4::bigint)
     ON CONFLICT DO NOTHING"""
+# The two memories that an answer changes, held, and all else that is known around it: what it is, two words of it, an order.
 _HELD = """
     SELECT owner, memory FROM anomaly_memories
-    WHERE task_type = $1 AND environment = $2 AND owner IN ($3, $4) ORDER BY owner"""
-_KEEP = """
-    UPDATE anomaly_memories SET memory = $1, updated_at = $2::bigint
-    WHERE task_type = $3 AND environment = $4 AND owner = $5"""
-# All that is known around an answer but the two memories that it changes: what it is, two words of it, and an order.
+    WHERE task_type = $1 AND environment = $2 AND owner IN ($7, $8) ORDER BY owner"""
 _AROUND = f"""
-    SELECT 'pool', owner, memory, '' FROM anomaly_memories
+    SELECT 'held' AS what, owner, memory, '' FROM held
+    UNION ALL SELECT 'pool', owner, memory, '' FROM anomaly_memories
     WHERE task_type = $1 AND environment = $2 AND owner >= 'pool:' AND owner < 'pool;'
     UNION ALL SELECT 'mark', kind, '', '' FROM worker_marks WHERE worker_id = $3 AND closed_at IS NULL
     UNION ALL SELECT 'device', '', noticed, '' FROM answer_signals WHERE assignment_id = $4
     UNION ALL SELECT 'other', worker_id, output, id FROM (
         SELECT worker_id, output, id FROM submissions WHERE task_id = $5 AND id <> $6 ORDER BY id LIMIT {OTHERS}) o"""  # noqa: S608 - a number of ours
+_READ = {
+    "postgresql": f"WITH held AS MATERIALIZED ({_HELD} FOR UPDATE) {_AROUND}",
+    "sqlite": for_dialect(f"WITH held AS ({_HELD}) {_AROUND}", "sqlite"),
+}
+_KEEP = {
+    "postgresql": """
+        UPDATE anomaly_memories m SET memory = x.memory, updated_at = $3::bigint FROM unnest($4::text[], $5::text[]) AS x (owner, memory)
+        WHERE m.task_type = $1 AND m.environment = $2 AND m.owner = x.owner""",
+    "sqlite": """
+        UPDATE anomaly_memories SET memory = ?5, updated_at = ?3 WHERE task_type = ?1 AND environment = ?2 AND owner = ?4""",
+}
 
 
 async def behaviour(
@@ -55,13 +64,13 @@ async def behaviour(
     `timed`: the seconds are a person's, in the test environment too."""
     key, worker = (task.task_type, task.environment), submission.worker_id
     shard = _shard(worker)
-    held = await _locked(tx, key, sorted((worker, shard)))
-    rows = await tx.execute(
-        for_dialect(_AROUND, tx.dialect), (*key, worker, assignment.id, task.id, submission.id)
-    )
-    around: dict[str, list[Any]] = {"pool": [], "mark": [], "device": [], "other": []}
-    for what, *words in rows:
-        around[what].append(words)
+    asked = (*key, worker, assignment.id, task.id, submission.id, *sorted((worker, shard)))
+    around = await _around(tx, asked)
+    if len(around["held"]) < 2:
+        now = await tx.now_ms()
+        await tx.execute(for_dialect(_OPEN, tx.dialect), [(*key, owner, now) for owner in asked[-2:]])
+        around = await _around(tx, asked)
+    held = {owner: memory for owner, memory, _ in around["held"]}
     pools = {owner: msgspec.json.decode(memory, type=Pool) for owner, memory, _ in around["pool"]}
     pools[shard] = msgspec.json.decode(held[shard], type=Pool)
     began = assignment.accepted_at
@@ -85,15 +94,21 @@ async def behaviour(
     )
 
 
-async def remember(tx: Transaction, task: Task, seen: Behaviour) -> None:
-    """The answer becomes part of what is remembered. A gold answer teaches the pool as well: it looks like any other."""
-    worker, now = seen.given.worker, await tx.now_ms()
+def remembered(task: Task, seen: Behaviour, now_ms: int, dialect: str) -> Part:
+    """The write by which the answer becomes part of what is remembered. A gold answer teaches the pool as well: it looks like
+    any other."""
     memory = detect.remembered(seen.memory, seen, detect.found(task.payload, seen))
-    rows = [
-        (msgspec.json.encode(value).decode(), now, task.task_type, task.environment, owner)
-        for owner, value in ((worker, memory), (_shard(worker), detect.pooled(seen.shard, seen)))
-    ]
-    await tx.execute(for_dialect(_KEEP, tx.dialect), rows)
+    kept = {
+        owner: msgspec.json.encode(value).decode()
+        for owner, value in (
+            (seen.given.worker, memory),
+            (_shard(seen.given.worker), detect.pooled(seen.shard, seen)),
+        )
+    }
+    where = (task.task_type, task.environment, now_ms)
+    if dialect == "sqlite":
+        return _KEEP[dialect], [(*where, *one) for one in kept.items()]
+    return _KEEP[dialect], (*where, list(kept), list(kept.values()))
 
 
 def _shard(worker: str) -> str:
@@ -119,16 +134,9 @@ async def device_of(session: AsyncSession, assignment_id: str) -> Device | None:
     return None if row is None else msgspec.convert(row.noticed, Device)
 
 
-async def _locked(tx: Transaction, key: tuple[str, str], owners: list[str]) -> dict[str, str]:
-    """The memories of the two owners as text, held; those that are missing are begun. In one order for all."""
-    sql = for_dialect(_HELD + (" FOR UPDATE" if tx.dialect == "postgresql" else ""), tx.dialect)
-    found = await _texts(tx, sql, (*key, *owners))
-    if len(found) < len(owners):
-        now = await tx.now_ms()
-        await tx.execute(for_dialect(_OPEN, tx.dialect), [(*key, owner, now) for owner in owners])
-        found = await _texts(tx, sql, (*key, *owners))
+async def _around(tx: Transaction, asked: tuple[Any, ...]) -> dict[str, list[Any]]:
+    """The two memories are locked in one order for all."""
+    found: dict[str, list[Any]] = {"held": [], "pool": [], "mark": [], "device": [], "other": []}
+    for what, *words in await tx.execute(_READ[tx.dialect], asked):
+        found[what].append(words)
     return found
-
-
-async def _texts(tx: Transaction, sql: str, parameters: tuple[str, ...]) -> dict[str, str]:
-    return {row[0]: row[1] for row in await tx.execute(sql, parameters)}
