@@ -199,8 +199,10 @@ async def fund_waiting(tx: Transaction, organisation_id: str, environment: str) 
 
 async def others_wait(tx: Transaction, organisation_id: str, environment: str, *, but: str = "") -> bool:
     """True when an open task of the organisation (other than `but`) waits for funds."""
-    who = {"organisation": organisation_id, "environment": str(environment), "but": but}
-    return await tx.session.scalar(_OTHERS_WAIT, who) is not None
+    if tx.session.new or tx.session.dirty:
+        await tx.session.flush()
+    asked = (organisation_id, str(environment), but)
+    return (await tx.execute(_OTHERS_WAIT[tx.dialect], asked)).first() is not None
 
 
 _LOCKED = {
@@ -237,10 +239,16 @@ _WAITING = select(Task).where(
     == false(),  # as the partial index has it: `IS false` would read all of the organisation's tasks
     or_(*(Task.status == str(status) for status in sorted(OPEN))),
 )
-# In the order of the partial index, without which SQLite takes another and reads all of the organisation's tasks.
-_OTHERS_WAIT = (
-    _WAITING.where(Task.id != bindparam("but")).with_only_columns(Task.id).order_by(Task.id).limit(1)
-)
+# In the words and the order of the partial index, without which SQLite takes another and reads all of the organisation's tasks.
+_OPEN = " OR ".join(f"status = '{status}'" for status in sorted(OPEN))
+_OTHERS_WAIT = {
+    dialect: for_dialect(
+        f"SELECT id FROM tasks WHERE organisation_id = $1 AND environment = $2 AND funded = {no} "  # noqa: S608 - words of ours
+        f"AND ({_OPEN}) AND id <> $3 ORDER BY id LIMIT 1",
+        dialect,
+    )
+    for dialect, no in (("postgresql", "false"), ("sqlite", "0"))
+}
 
 
 def announce_credit(tx: Transaction, organisation_id: str, environment: str) -> None:

@@ -17,6 +17,8 @@ _COUNT = """
 
 
 _EVER = "UPDATE organisations SET tasks_charged = tasks_charged + 1 WHERE id = $1 RETURNING tasks_charged"
+# Both in one round trip.
+_COUNT_BOTH = f"WITH ever AS ({_EVER}), month AS ({_COUNT}) SELECT tasks_charged, tasks FROM ever, month"  # noqa: S608 - text of ours
 _SEEN = """
     SELECT (SELECT tasks_charged FROM organisations WHERE id = $1),
            (SELECT tasks FROM verified_counts WHERE organisation_id = $1 AND month = $2)"""
@@ -38,6 +40,9 @@ async def count(tx: Transaction, task: Task) -> tuple[int, int]:
         return int(found[0] or 0) + 1, int(found[1] or 0)
     if tx.session.new or tx.session.dirty:
         await tx.session.flush()
+    if tx.dialect == "postgresql":
+        number, in_month = (await tx.execute(_COUNT_BOTH, (organisation, month))).one()
+        return int(number), int(in_month) - 1
     number = (await tx.execute(for_dialect(_EVER, tx.dialect), (organisation,))).scalar_one()
     in_month = (await tx.execute(for_dialect(_COUNT, tx.dialect), (organisation, month))).scalar_one()
     return int(number), int(in_month) - 1

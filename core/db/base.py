@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -67,6 +68,13 @@ class DecimalText(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
         return None if value is None else Decimal(value)
+
+
+def binder(kind: Any) -> Callable[[Any], Any]:
+    """What makes a driver's value of one for a column of this type: our own types (above) alone differ, and alike for both
+    databases."""
+    bind = getattr(kind, "process_bind_param", None)
+    return (lambda value: value) if bind is None else (lambda value: bind(value, None))
 
 
 _Row = TypeVar("_Row", bound=Base)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm.attributes import set_committed_value
 
-from core.db.base import Base
+from core.db.base import Base, binder
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict
@@ -60,13 +60,7 @@ def _update(
     settings = ", ".join(f"{name} = ${n}" for n, name in enumerate([column, *(c.name for c in columns)], 3))
     identity = kind.__mapper__.primary_key[0].name
     sql = f"UPDATE {kind.__tablename__} SET {settings} WHERE {identity} = $1 AND {column} = $2"  # noqa: S608 - names are ours
-    return for_dialect(sql, dialect), [_binder(c.type) for c in columns]
-
-
-def _binder(kind: Any) -> Callable[[Any], Any]:
-    """Our own types (`core/db/base.py`) alone differ from what the driver takes, and alike for both databases."""
-    bind = getattr(kind, "process_bind_param", None)
-    return (lambda value: value) if bind is None else (lambda value: bind(value, None))
+    return for_dialect(sql, dialect), [binder(c.type) for c in columns]
 
 
 def _set_clean(row: Base, attribute: str, value: Any) -> None:

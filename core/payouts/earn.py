@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock, ids
 from core.billing import spread
 from core.billing.actions import charge, lock_reservation, set_reserved
 from core.billing.plans import Plan
+from core.db.base import binder
 from core.db.compare_and_set import move
+from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.errors import Conflict
 from core.ledger import accounts
@@ -241,7 +243,9 @@ async def _write(
     if tx.session.new or tx.session.dirty:
         await tx.session.flush()
     try:
-        await (await tx.connection()).execute(_INSERT, values)
+        await tx.execute(
+            for_dialect(_INSERT, tx.dialect), tuple(bind(values[name]) for name, bind in _WRITTEN.items())
+        )
     except IntegrityError as error:
         if "no payout without" in str(error.orig):  # the guard of migration 05: a fault of ours
             raise
@@ -251,7 +255,27 @@ async def _write(
     return Payout(**values)
 
 
-_INSERT = insert(Payout)
+# The columns that are known when it is earned, with what makes a driver's value of each; the others have their defaults.
+_COLUMNS = [
+    "id",
+    "task_id",
+    "worker_id",
+    "organisation_id",
+    "environment",
+    "reason",
+    "state",
+    "amount",
+    "currency",
+    "amount_msat",
+    "spread_msat",
+    "usd_per_btc",
+    "rate_source",
+    "rate_at",
+    "rate_samples",
+    "created_at",
+]
+_WRITTEN = {name: binder(Payout.__table__.columns[name].type) for name in _COLUMNS}
+_INSERT = f"INSERT INTO payouts ({', '.join(_WRITTEN)}) VALUES ({', '.join(f'${n}' for n in range(1, len(_WRITTEN) + 1))})"  # noqa: S608 - names of ours
 
 
 def _samples(rate: Rate) -> list[dict[str, object]] | None:

@@ -14,7 +14,7 @@ from core import clock, ids
 from core.billing.plans import Plans
 from core.db.base import to_json
 from core.db.compare_and_set import move
-from core.db.hot import Part, together
+from core.db.together import Part, together
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Retryable
 from core.outbox.rows import Lease

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from core import clock, ids
 from core.db.base import to_json
 from core.db.compare_and_set import move
-from core.db.hot import Part
+from core.db.together import Part
 from core.db.unit_of_work import Transaction
 from core.payouts.earn import earn_all
 from core.payouts.tables import Payout

@@ -10,7 +10,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
-from core.db.hot import Part, for_dialect
+from core.db.hot import for_dialect
+from core.db.together import Part
 from core.db.unit_of_work import Transaction
 from core.routing.tables import Assignment, Submission
 from core.tasks.model import Environment
