@@ -76,7 +76,7 @@ class Straight:
         self._prepared: dict[str, Any] = pooled.info.setdefault("straight", {})  # goes with the connection
 
     @classmethod
-    async def begin(cls, connection: AsyncConnection) -> Straight:
+    async def on(cls, connection: AsyncConnection) -> Straight:
         """SQLAlchemy sends PostgreSQL's BEGIN before a first statement of its own alone; SQLite's is sent already."""
         made = cls(connection, await connection.get_raw_connection())
         if connection.dialect.name == "postgresql" and made._adapter._transaction is None:

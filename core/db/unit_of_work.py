@@ -71,7 +71,7 @@ class Transaction:
     async def execute(self, sql: str, parameters: Any = ()) -> Found:
         """One driver statement (`?` or `$1` by dialect); a list of tuples runs it for each."""
         if self._straight is None:
-            self._straight = await Straight.begin(await self.connection())
+            self._straight = await Straight.on(await self.connection())
         return await self._straight.execute(sql, parameters)
 
     async def now_ms(self) -> int:
