@@ -18,6 +18,49 @@ NOTE_ROOTS = frozenset({"task", "result", "ticket"})
 Outcome = Literal["verified", "failed", "expired"]
 
 
+# The right answer one line for each of its fields; both say the same, one of them in HTML.
+_CORRECTION = {
+    False: Template(
+        "Correction: the answer given here was looked at again. {{ correction.reason }}"
+        "{% if correction.lines %}\n\nThe right answer:{% for line in correction.lines %}\n{{ line }}{% endfor %}{% endif %}",
+        html=False,
+        roots=frozenset({"correction"}),
+    ),
+    True: Template(
+        "<p>Correction: the answer given here was looked at again. {{ correction.reason }}</p>"
+        "{% if correction.lines %}<p>The right answer:{% for line in correction.lines %}<br>{{ line }}{% endfor %}</p>{% endif %}",
+        html=True,
+        roots=frozenset({"correction"}),
+    ),
+}
+
+
+def correction(
+    settings: ConnectorFile, route: str | None, context: Mapping[str, Any], *, html: bool
+) -> list[Action]:
+    """The note for a ticket whose answer was found wrong after it was given out: why, and the right answer where it is known.
+    Nothing where the file writes nothing for a verified task: the ticket has no answer that could be wrong."""
+    own = settings.outbound.routes.get(route or "")
+    outcomes = own if own is not None else settings.outbound
+    if not outcomes.verified:
+        return []
+    told: dict[str, Any] = context["correction"]
+    shown = {"reason": told["reason"], "lines": _lines(told["output"]) if "output" in told else []}
+    body = _CORRECTION[html].render({"correction": shown}, "correction").strip()
+    return [Action(kind="note", body=body)]
+
+
+def _lines(output: Any) -> list[str]:
+    """`field: value` for each field of an object; a text as it is, anything else as JSON."""
+    if isinstance(output, dict):
+        return [f"{name}: {_word(value)}" for name, value in cast("dict[str, Any]", output).items()]
+    return [_word(output)]
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def actions(
     settings: ConnectorFile, outcome: Outcome, route: str | None, context: Mapping[str, Any]
 ) -> list[Action]:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.config import ConnectorConfig
 from connectors.connector import Tools
-from connectors.outbound import actions
+from connectors.outbound import actions, correction
 from connectors.redaction import restored
 from core import clock
 from core.access import organisations
@@ -28,7 +28,7 @@ from core.intake.envelope import Escalation, Wanted
 from core.intake.process import Understanding
 from core.money import Currency
 from core.replies.actions import Delivery
-from core.replies.compose import Ending, Plan
+from core.replies.compose import CORRECTED, Ending, Plan
 from core.tasks.model import Environment, NewTask, RiskTier, Source
 from core.tasks.types import Price, TaskTypes
 
@@ -105,14 +105,20 @@ class Connectors:
     def plan(self, ending: Ending) -> Plan:
         """The writes that the connector's file wants for this outcome. Raises Misconfigured when a template fails, or
         when the file is not there: forgotten in a deployment, it must not cost the ticket its answer."""
-        if ending.outcome not in OUTCOMES:
+        if ending.outcome != CORRECTED and ending.outcome not in OUTCOMES:
             return Plan()
         config = self.config(ending.connector)
         context = ending.context
         if ending.redacted is not None:
             found = msgspec.json.decode(self._sealer.unseal(ending.redacted), type=dict[str, str])
-            context = {**context, "result": restored(context["result"], found)}
-        wanted = actions(config.settings, ending.outcome, ending.route, context)
+            told = {
+                name: restored(context[name], found) for name in ("result", "correction") if name in context
+            }
+            context = {**context, **told}
+        if ending.outcome in OUTCOMES:
+            wanted = actions(config.settings, ending.outcome, ending.route, context)
+        else:
+            wanted = correction(config.settings, ending.route, context, html=config.connector.html_notes)
         writes = (
             ((tuple(wanted),) if wanted else ()) if config.connector.bundles else tuple((a,) for a in wanted)
         )

@@ -62,6 +62,8 @@ async def corrected(tx: Transaction, task: Task, output: Any, note: str, *, acto
     task.version += 1
     task.updated_at = now
     await announce(tx, task, EventType.CORRECTED, actor=actor)
+    if task.connector is not None:  # the ticket is told as well
+        tx.emit("task.corrected", task.id, body={"version": task.version})
 
 
 def snapshot_as(task: Task, status: TaskStatus, now_ms: int) -> str:

@@ -112,6 +112,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "receipt.reversed": sign(Kind.REVERSED),
         # back out
         "task.ended": lambda lease: composing.compose(s.work, lease, connectors.plan),
+        "task.corrected": lambda lease: composing.correct(s.work, lease, connectors.plan),
         "reply.send": lambda lease: replies.deliver(s.work, lease, connectors.delivery),
         "task.event": lambda lease: callbacks.fan_out(s.work, lease),
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease, wiring.policy),

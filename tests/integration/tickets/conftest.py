@@ -31,6 +31,7 @@ from core.repairs.queries import still_open
 from core.replies import actions as replies
 from core.replies import compose as composing
 from core.replies.tables import Reply
+from core.tasks.changes import corrected
 from core.tasks.tables import Task
 from core.tasks.types import Price, TaskType, TaskTypes
 from hub.jobs import reconcile
@@ -73,6 +74,7 @@ class World:
                 work, lease, self.connectors.understand, TYPES, lambda: Decimal(100_000)
             ),
             "task.ended": lambda lease: composing.compose(work, lease, self.connectors.plan),
+            "task.corrected": lambda lease: composing.correct(work, lease, self.connectors.plan),
             "reply.send": lambda lease: replies.deliver(work, lease, self.connectors.delivery),
             "connector.reconcile": lambda lease: reconcile.run(work, lease, self.configs, self.tools),
         }
@@ -148,6 +150,12 @@ class World:
             task = await tx.session.get_one(Task, task_id)
             task.status, task.output = status, output or {"answer": f"Answer to {task.escalation_key}"}
             tx.emit("task.ended", task_id)
+
+    async def correct(self, task_id: str, output: Any = None, note: str = "It says no.") -> None:
+        """As if a reviewer had found the answer wrong. Its jobs are not run yet."""
+        async with self.work.begin("test.correct") as tx:
+            task = await tx.session.get_one(Task, task_id)
+            await corrected(tx, task, output, note, actor="person:per_1")
 
     async def ended(self, *tickets: str) -> None:
         """A verified task for each ticket, keyed evt-1, evt-2 ... Jobs of the ending are not run."""
