@@ -7,6 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from core.access.sealing import Sealer
 from core.billing import actions as billing
 from core.billing import monthly, top_ups
 from core.callbacks import actions as callbacks
@@ -68,9 +69,6 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
     issuer = receipts.Issuer(hub=s.settings.public_url, sealer=s.sealer)
     local = functools.partial(_local, s.work)
 
-    def unseal(sealed: str) -> Secret:
-        return Secret(s.sealer.unseal(sealed))
-
     def sign(kind: Kind) -> Handler:
         return local("receipts.issue", lambda tx, lease: receipts.issue(tx, kind, lease.subject, issuer))
 
@@ -118,8 +116,12 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "hub.upkeep": lambda lease: upkeep.run(s.work, lease, wiring.policy),
         "anomaly.review": _anomaly(wiring),
         "payout.hold_over": local("payouts.hold_over", holds.over),
-        "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, unseal),
+        "callback.send": lambda lease: callbacks.deliver(s.work, lease, s.outbound.post, _unseal(s.sealer)),
     }
+
+
+def _unseal(sealer: Sealer) -> Callable[[str], Secret]:
+    return lambda sealed: Secret(sealer.unseal(sealed))
 
 
 def _local(work: UnitOfWork, name: str, act: Callable[[Any, Lease], Awaitable[Any]]) -> Handler:
