@@ -13,7 +13,8 @@ from core.verification.anomaly.voices import voices
 from tests.bench.attack_world import ALL, Watch, noisy
 from tests.bench.harness import say
 
-PEOPLE, TASKS, ANSWERS, MOST = 60, 900, 3, 5
+PEOPLE, TASKS, ANSWERS, MOST = 60, 1_500, 3, 5
+COUNTED = 500  # tasks, the last ones: what comes of it once the bad had time to show themselves
 SHARES = (0.1, 0.2, 0.3)
 OPTIONS = ["a", "b", "c"]
 GOOD = 20  # answers of a sleeper, before they guess
@@ -29,6 +30,7 @@ class Stages:
     off: frozenset[MarkKind] = ALL
 
 
+FLOOR = ("consensus", "all")
 STAGES = {
     "one answer, no check": Stages(answers=1, gold=False, marks=False),
     "consensus": Stages(gold=False, marks=False),
@@ -43,12 +45,12 @@ STAGES = {
 
 
 def got_through(seeds: int) -> dict[str, dict[str, Any]]:
-    """Share of wrong answers among those given out, after the first third of the tasks (in which everybody is new), and how
-    many answers were bought for each."""
+    """Share of wrong answers among the last tasks, and how many answers were bought for each; without bad workers as well, where
+    that is what remains."""
     table: dict[str, dict[str, Any]] = {}
     for name, stages in STAGES.items():
         table[name] = {}
-        for share in SHARES:
+        for share in (0.0, *SHARES) if name in FLOOR else SHARES:
             runs = [_World(seed, share, stages).run() for seed in range(seeds)]
             table[name][f"{share:.0%} bad"] = statistics.mean(wrong for wrong, _ in runs)
             table[name][f"answers at {share:.0%}"] = statistics.mean(bought for _, bought in runs)
@@ -83,7 +85,7 @@ class _World:
             output = first if self.stages.answers == 1 else self._output(answers, heard)
             if self.stages.answers > 1:
                 self.watch.task(answers, heard)
-            if number >= TASKS // 3:
+            if number >= TASKS - COUNTED:
                 counted += 1
                 bought += len(answers)
                 wrong += output != truth

@@ -8,6 +8,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from core.verification import consensus, gold_rate
@@ -19,7 +20,8 @@ from core.verification.consensus import Answer, Book, Changes, ConsensusPolicy
 from core.verification.consensus.model import Key
 from core.verification.evidence import shares, sign_of
 from core.verification.policy import Gold, Level, Marks
-from core.workers.reliability import Alarm, Counts, Sign, added, listened, lower_bound, shrunk
+from core.workers import reliability
+from core.workers.reliability import Alarm, Counts, Sign, added, beta_share, listened, shrunk
 
 REVIEW_EVERY = 50  # tasks; the hub reviews every ten minutes
 PER_TASK = 5  # answers of real workers to one question, at most: what a hub buys
@@ -84,7 +86,7 @@ class Watch:
         chance = gold_rate.rate(
             Gold(),
             LEVEL,
-            lower_bound=lower_bound(kept.counts),
+            lower_bound=_lower_bound(round(kept.counts.good * 2) / 2, round(kept.counts.bad * 2) / 2),
             gold_seen=kept.gold,
             since_gold=kept.since_gold,
             alarmed=kept.alarmed,
@@ -164,6 +166,18 @@ class Watch:
         known = {worker: (kept.gold_right, float(kept.gold)) for worker, kept in self.records.items()}
         least = suspicion.least_accuracy(classes, usual)
         return defaultdict(list, suspicion.borne_out(reasons, known, least))
+
+
+@cache
+def _lower_bound(good: float, bad: float) -> float:
+    """As `reliability.lower_bound`, to a half answer and a thousandth: it is asked for each of many answers."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (
+            (middle, high) if beta_share(middle, 1 + good, 1 + bad) < reliability.LEVEL else (low, middle)
+        )
+    return low
 
 
 def _given(answers: Mapping[str, str]) -> list[Answer]:

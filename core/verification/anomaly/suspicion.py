@@ -23,7 +23,10 @@ ONE_CHOICE = (
     0.8  # of the choices: who mistakes one class for another makes a choice too often, but not this often
 )
 COMMON_CHOICE = 0.05  # share from which a choice counts among those that a guess is made of
-LEAST_WEIGHT = 8.0  # of right and wrong, before a lack of skill is spoken of
+LEAST_WEIGHT = 13.0  # of right and wrong, before a lack of skill is spoken of
+CROWD = 3.0  # answers like everybody's that a worker is imagined to have given: a few bad ones at the start are no proof
+SKILL_P = 0.02  # as SHOWN_P, of a lack of skill
+LEAST_GOLD = 8  # answers of the accused together, before gold speaks for them
 KAPPA = 0.5  # less than this share of the way from chance to always right is no skill,
 UPPER = 0.25
 MISTAKEN = (
@@ -70,7 +73,7 @@ def of_skill(good: float, bad: float, classes: int = 2, usual: float = 1.0) -> S
     if good + bad < LEAST_WEIGHT:
         return None
     chance, least = 1 / max(2, classes), least_accuracy(classes, usual)
-    p = 1 - beta_share(least, 1 + good, 1 + bad)
+    p = 1 - beta_share(least, 1 + CROWD * usual + good, 1 + CROWD * (1 - usual) + bad)
     return Suspicion(
         kind=MarkKind.UNSKILLED,
         p=p,
@@ -94,11 +97,11 @@ def borne_out(
     accused = [
         worker
         for worker, said in sorted(reasons.items())
-        if any(one.kind in BY_OPINION and one.p < SHOWN_P for one in said)
+        if any(one.kind in BY_OPINION and one.p < _limit(one.kind) for one in said)
     ]
     right = sum(gold.get(worker, (0.0, 0.0))[0] for worker in accused)
     seen = sum(gold.get(worker, (0.0, 0.0))[1] for worker in accused)
-    if seen < LEAST_WEIGHT or beta_share(least, 1 + right, 1 + seen - right) > MISTAKEN:
+    if seen < LEAST_GOLD or beta_share(least, 1 + right, 1 + seen - right) > MISTAKEN:
         return dict(reasons)
     return {
         worker: [one for one in said if one.kind not in BY_OPINION] if worker in accused else said
@@ -136,7 +139,7 @@ def found(workers: Mapping[str, list[Suspicion]]) -> dict[str, list[Suspicion]]:
 
 
 def _limit(kind: MarkKind) -> float:
-    return CONSTANT_P if kind is MarkKind.CONSTANT else SHOWN_P
+    return {MarkKind.CONSTANT: CONSTANT_P, MarkKind.UNSKILLED: SKILL_P}.get(kind, SHOWN_P)
 
 
 def _fast(memory: Memory) -> Suspicion | None:

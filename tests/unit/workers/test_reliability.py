@@ -107,10 +107,10 @@ def test_somebody_who_turns_is_noticed_and_somebody_who_does_not_is_left_alone()
     assert len([at for at in rung if at is not None and at < 300]) <= 1
     delays = sorted(at - 300 for at in rung if at is not None and at >= 300)
     assert len(delays) >= 99
-    assert delays[50] <= 50
-    assert delays[90] <= 80
+    assert delays[50] <= 60
+    assert delays[90] <= 90
     steady = [_alarm_after(0.88, 0.88, 300, seed) for seed in range(100)]
-    assert len([at for at in steady if at is not None]) <= 2
+    assert len([at for at in steady if at is not None]) <= 1
 
 
 def test_an_answer_of_which_nothing_is_known_says_nothing() -> None:

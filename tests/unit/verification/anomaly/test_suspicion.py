@@ -7,6 +7,7 @@ import random
 import pytest
 
 from core.verification.anomaly.model import Memory, Pool, Signal
+from core.verification.anomaly.statistics import binomial_tail
 from core.verification.anomaly.suspicion import (
     MarkKind,
     Suspicion,
@@ -65,14 +66,15 @@ def test_a_run_of_fast_answers() -> None:
 
 
 def test_lack_of_skill_by_hand() -> None:
-    """Beta(1, 11): P(above .75) = (1 - .75)^11; where everybody is right in .6, above .585."""
-    one = of_skill(0.0, 10.0)
+    """Thirteen wrong ones and three right ones of the crowd: Beta(4, 14) is above .75 as seldom as 14 of 17 throws of a quarter
+    are hits; where everybody is right in two of three, Beta(3, 15) above .5 + .85/6."""
+    one = of_skill(0.0, 13.0)
     assert one is not None
-    assert one.p == pytest.approx(0.25**11)
-    hard = of_skill(0.0, 10.0, usual=0.6)
+    assert one.p == pytest.approx(binomial_tail(14, 17, 0.25))
+    hard = of_skill(0.0, 13.0, usual=2 / 3)
     assert hard is not None
-    assert hard.p == pytest.approx(0.415**11)
-    assert of_skill(3.0, 4.0) is None
+    assert hard.p == pytest.approx(binomial_tail(15, 17, 1 - (0.5 + 0.85 / 6)))
+    assert of_skill(3.0, 9.0) is None
     better = of_skill(38.0, 2.0)
     assert better is not None
     assert better.p > 0.999
