@@ -27,12 +27,12 @@ LEAST_WEIGHT = 13.0  # of right and wrong, before a lack of skill is spoken of
 CROWD = 3.0  # answers like everybody's that a worker is imagined to have given: a few bad ones at the start are no proof
 SKILL_P = 0.02  # as SHOWN_P, of a lack of skill
 LEAST_GOLD = 8  # answers of the accused together, before gold speaks for them
-KAPPA = 0.5  # less than this share of the way from chance to always right is no skill,
+KAPPA = 0.45  # less than this share of the way from chance to always right is no skill,
 UPPER = 0.25
 MISTAKEN = (
     0.05  # chance that the accused are no better than `least_accuracy`, below which gold acquits them all
 )
-USUAL_KAPPA = 0.85  # nor what is not even this share of the way from chance to what is usual at the task type
+USUAL_KAPPA = 0.8  # nor what is not even this share of the way from chance to what is usual at the task type
 # How often an honest worker's answer is so, generously; measured .0007 for too fast.
 USUAL_SHARE = {Signal.TOO_FAST: 0.01, Signal.REPEATED: 0.08, Signal.COPIED: 0.005, Signal.PROMPT: 0.005}
 

@@ -66,14 +66,14 @@ def test_a_run_of_fast_answers() -> None:
 
 
 def test_lack_of_skill_by_hand() -> None:
-    """Thirteen wrong ones and three right ones of the crowd: Beta(4, 14) is above .75 as seldom as 14 of 17 throws of a quarter
-    are hits; where everybody is right in two of three, Beta(3, 15) above .5 + .85/6."""
+    """Thirteen wrong ones and three right ones of the crowd: Beta(4, 14) is above .725 as seldom as 14 of 17 throws of .275
+    are hits; where everybody is right in two of three, Beta(3, 15) above .5 + .8/6."""
     one = of_skill(0.0, 13.0)
     assert one is not None
-    assert one.p == pytest.approx(binomial_tail(14, 17, 0.25))
+    assert one.p == pytest.approx(binomial_tail(14, 17, 0.275))
     hard = of_skill(0.0, 13.0, usual=2 / 3)
     assert hard is not None
-    assert hard.p == pytest.approx(binomial_tail(15, 17, 1 - (0.5 + 0.85 / 6)))
+    assert hard.p == pytest.approx(binomial_tail(15, 17, 1 - (0.5 + 0.8 / 6)))
     assert of_skill(3.0, 9.0) is None
     better = of_skill(38.0, 2.0)
     assert better is not None
