@@ -26,6 +26,7 @@ COMMON_CHOICE = 0.05  # share from which a choice counts among those that a gues
 LEAST_WEIGHT = 13.0  # of right and wrong, before a lack of skill is spoken of
 CROWD = 3.0  # answers like everybody's that a worker is imagined to have given: a few bad ones at the start are no proof
 SKILL_P = 0.02  # as SHOWN_P, of a lack of skill
+LEAST_ACCUSED, MANY = 4, 0.25  # so many, and this share of all, before they may be acquitted together
 LEAST_GOLD = 8  # answers of the accused together, before gold speaks for them
 KAPPA = 0.45  # less than this share of the way from chance to always right is no skill,
 UPPER = 0.25
@@ -92,8 +93,9 @@ def borne_out(
     reasons: Mapping[str, list[Suspicion]], gold: Mapping[str, tuple[float, float]], least: float
 ) -> dict[str, list[Suspicion]]:
     """Without what rests on the others' opinion where gold shows that the others are mistaken. A consensus that has turned
-    over (each bad answer vouching for the next) accuses the good workers one and all; `gold` (right, seen) of the accused
-    together, surely above `least`, says so, and then nobody of them is marked for it."""
+    over (each bad answer vouching for the next) accuses the good workers one and all, a quarter of everybody at least; `gold`
+    (right, seen) of the accused together, surely above `least`, says so, and then nobody of them is marked for it. A few
+    accused are not acquitted so: who turned bad has good gold of before."""
     accused = [
         worker
         for worker, said in sorted(reasons.items())
@@ -101,7 +103,8 @@ def borne_out(
     ]
     right = sum(gold.get(worker, (0.0, 0.0))[0] for worker in accused)
     seen = sum(gold.get(worker, (0.0, 0.0))[1] for worker in accused)
-    if seen < LEAST_GOLD or beta_share(least, 1 + right, 1 + seen - right) > MISTAKEN:
+    few = len(accused) < max(LEAST_ACCUSED, MANY * len(reasons))
+    if few or seen < LEAST_GOLD or beta_share(least, 1 + right, 1 + seen - right) > MISTAKEN:
         return dict(reasons)
     return {
         worker: [one for one in said if one.kind not in BY_OPINION] if worker in accused else said

@@ -257,9 +257,9 @@ async def test_a_mark_that_is_not_borne_out_any_more_is_dropped_and_may_come_aga
         )
     await answered(*[1.0] * 30, *[0.0] * 8)
     assert await marks_now() == [("turned", None)]
-    await answered(*[1.0] * 12)
-    assert await marks_now() == [("turned", None)]  # too few to say that it is over
     await answered(*[1.0] * 10)
+    assert await marks_now() == [("turned", None)]  # too few to say that it is over
+    await answered(*[1.0] * 12)
     assert await marks_now() == [("turned", "hub")]
     await answered(*[0.0] * 12)
     assert await marks_now() == [("turned", None), ("turned", "hub")]

@@ -97,6 +97,10 @@ def test_gold_acquits_those_whom_a_mistaken_consensus_accuses() -> None:
     assert borne_out(crowd, dict.fromkeys(crowd, (9.0, 10.0)), 0.75) == {
         worker: [other] if worker == "w0" else [] for worker in crowd
     }
+    many = crowd | {
+        f"v{n}": [] for n in range(31)
+    }  # a quarter of all is not accused: those may well have turned bad
+    assert borne_out(many, dict.fromkeys(many, (9.0, 10.0)), 0.75) == many
     for gold in ((5.0, 10.0), (0.0, 0.0)):  # gold says so too, or says nothing
         assert borne_out(crowd, dict.fromkeys(crowd, gold), 0.75) == crowd
 
