@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core.db.base import to_json
 from core.db.engine import Database
@@ -16,13 +16,13 @@ from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
 from core.verification import consensus
 from core.verification.consensus import Certificate, Changes, ConsensusPolicy
+from core.verification.consensus.certify import period
 from core.verification.consensus.model import POOL
 from core.verification.fold import Counter
 from core.verification.policy import Level
 from core.verification.tables import Audit
 
 NEWEST = 64  # one that commits late is among them: no more are made while a transaction lasts
-AUDITS = 2_000  # the latest; what is older says little of today's people
 
 _ADD = """
     INSERT INTO consensus_counters (task_type, environment, owner, key, field, truth, answer, value)
@@ -97,15 +97,20 @@ _KEPT = 256
 
 
 async def _certify(tx: Transaction, task_type: str, environment: str, rho: float) -> Certificate | None:
+    """From the audits of the present period and the one before."""
+    policy = ConsensusPolicy(rho=rho)
+    mine = (Audit.task_type == task_type, Audit.environment == environment)
+    total = (await tx.session.execute(select(func.count()).select_from(Audit).where(*mine))).scalar_one()
+    present = total // period(policy) * period(policy)
     statement = (
         select(Audit.confidence, Audit.right_answer)
-        .where(Audit.task_type == task_type, Audit.environment == environment)
-        .order_by(Audit.id.desc())
-        .limit(AUDITS)
+        .where(*mine)
+        .order_by(Audit.id)
+        .offset(max(0, present - period(policy)))
     )
-    rows = reversed((await tx.session.execute(statement)).all())
+    rows = (await tx.session.execute(statement)).all()
     found = [consensus.Audit(confidence=confidence, wrong=not right) for confidence, right in rows]
-    return consensus.certify(found, ConsensusPolicy(rho=rho))
+    return consensus.certify(found, policy)
 
 
 def _digest(key: tuple[str, str, str]) -> str:

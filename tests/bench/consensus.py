@@ -4,7 +4,8 @@
     make bench ONLY=consensus [CROWD=folder] [SEEDS=3] [LARGE_SEEDS=1]
 
 SEEDS are streams of each set (another order of tasks, other gold, other draws); sets of more than LARGE labels have
-LARGE_SEEDS. The promise of an error in 95 % of the seeds wants SEEDS=20 or more. Nothing is set per set."""
+LARGE_SEEDS. The promise of an error in 95 % of the seeds wants SEEDS=20 LARGE_SEEDS=20 or more: with fewer, `within_aim` is
+false. Nothing is set per set."""
 
 from __future__ import annotations
 
@@ -22,6 +23,11 @@ from tests.bench.harness import percentile, say
 ROOT = Path(__file__).parents[2]
 LARGE = 50_000  # labels
 PROMISES = (0.10, 0.05)
+AIM_ACCURACY, AIM_LABELS = (
+    0.861,
+    3.73 + 0.56,
+)  # what the best online method reached over twelve sets, gold included
+AIM_SEEDS = 20  # fewer cannot tell 95 % from less
 # What research on these methods reached with a tenth of gold: accuracy, labels + gold per task (Thompson, stop at .99).
 REFERENCE = {
     "bluebird": (0.843, 6.9 + 1.99),
@@ -130,16 +136,17 @@ def _summary(sets: dict[str, dict[str, Any]], skipped: dict[str, str]) -> dict[s
         else {}
     )
     ours, theirs = mean(lambda one: one["accuracy"]), mean(lambda one: _of(one, "dawid_skene"))
+    labels = mean(lambda one: one["labels"] + one["gold"])
+    fewest = min(one["seeds"] for one in sets.values())
     within = {
-        "mean_and_labels": not known
-        or (
-            compared["accuracy"] >= compared["reference_accuracy"]
-            and compared["labels"] <= compared["reference_labels"]
-        ),
+        "accuracy": ours >= AIM_ACCURACY,
+        "labels_with_gold": labels <= AIM_LABELS,
         "no_set_below": all(one["points_to_best"] >= -1.5 for one in sets.values()),
-        "promise": all(
-            one[f"rho_{rho:.2f}"]["kept_seeds"] >= 0.95 for one in sets.values() for rho in PROMISES
-        ),
+        **{
+            f"promise_{rho:.2f}": all(one[f"rho_{rho:.2f}"]["kept_seeds"] >= 0.95 for one in sets.values())
+            for rho in PROMISES
+        },
+        "seeds_enough_to_tell": fewest >= AIM_SEEDS,
     }
     return {
         "name": "consensus",
@@ -147,16 +154,16 @@ def _summary(sets: dict[str, dict[str, Any]], skipped: dict[str, str]) -> dict[s
         "unit": f"mean accuracy over {len(sets)} sets",
         "reference": theirs,
         "ratio": ours / theirs,
-        "labels_with_gold": mean(lambda one: one["labels"] + one["gold"]),
-        "aim": "mean accuracy at least the reference's at no more labels incl. gold; no set more than 1.5 points below the best "
-        "peer; released error at most rho in 95 % of seeds",
+        "labels_with_gold": labels,
+        "aim": f"mean accuracy at least {AIM_ACCURACY} at no more than {AIM_LABELS} labels incl. gold; no set more than 1.5 points "
+        f"below the best peer; released error at most rho in 95 % of seeds, {AIM_SEEDS} or more",
         "within_aim": all(within.values()),
         "aims": within,
         "against_reference": compared,
         "sets": sets,
         "skipped": skipped,
-        "method": f"streams of single tasks through judge/close/next_worker; 10 % of tasks with truth are gold, newcomers "
-        f"answer {GOLD_PER_OPTION} per option before their first task; loss {POLICY.loss:g} prices, at least {POLICY.least} answers; accuracy at "
+        "method": f"streams of single tasks through judge/close/next_worker; 10 % of tasks with truth are gold, who is drawn "
+        f"answers one of it first until they have had {GOLD_PER_OPTION} per option; loss {POLICY.loss:g} prices, at least {POLICY.least} answers; accuracy at "
         "the moment of closing, on the other tasks; the reference value is crowd-kit's Dawid-Skene on all labels",
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -171,19 +172,28 @@ def test_what_was_taught_can_be_taken_back(outputs: list[Any], truth: Any, book:
 
 
 @given(
-    st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=8, unique=True), st.integers(0, 5), books()
+    st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=8, unique=True),
+    st.lists(OUTPUTS, max_size=4),
+    books(),
 )
 @settings(max_examples=30, deadline=None)
-def test_the_next_worker_is_the_same_on_every_replay(workers: list[str], answers: int, book: Book) -> None:
-    first = next_worker("task", answers, workers, book, POLICY)
-    assert first == next_worker("task", answers, workers[::-1], book, POLICY)
+def test_the_next_worker_is_the_same_on_every_replay(
+    workers: list[str], outputs: list[Any], book: Book
+) -> None:
+    answers = answers_of(outputs)
+    first = next_worker("task", answers, workers, book, POLICY, SCHEMA)
+    assert first == next_worker("task", answers[::-1], workers[::-1], book, POLICY, SCHEMA)
     assert first.worker in workers
     assert {worker for worker, _ in first.draws} == set(workers)
+    assert all(0.0 <= draw <= 1.0 for _, draw in first.draws)
 
 
-def test_a_tenth_of_the_draws_are_even_and_the_rest_prefers_the_good() -> None:
+@pytest.mark.parametrize("answers", [[], [Answer(worker="w0", output={"kind": "a", "kg": 1.0})]])
+def test_a_tenth_of_the_draws_are_even_and_the_rest_prefers_the_good(answers: list[Answer]) -> None:
     book = Book(workers={"good": {GOOD: 60.0, BAD: 2.0}, "bad": {GOOD: 2.0, BAD: 60.0}})
-    picks = [next_worker(f"t{number}", 1, ["good", "bad"], book, POLICY) for number in range(1000)]
+    picks = [
+        next_worker(f"t{number}", answers, ["good", "bad"], book, POLICY, SCHEMA) for number in range(1000)
+    ]
     even = [one for one in picks if one.how == "random"]
     assert 70 <= len(even) <= 130
     assert 0.35 <= sum(one.worker == "bad" for one in even) / len(even) <= 0.65

@@ -19,10 +19,13 @@ from core.verification.consensus.posterior import View, accuracy, field_accuracy
 # The accuracy to expect of who is asked next: Thompson sampling finds people better than the pool. With the pool's own
 # figure a weak pool looks as if no answer could help, although its good people can.
 PROMISING = 0.85
+# How many answers' weight that has against what the answers to this very task tell of it: where people contradict one
+# another the task is hard for everybody, and more of them turn little.
+TASK_SHRINK = 8.0
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """`hoped(m)` is the confidence to expect after `m` more answers of good people (`PROMISING`); never below
+    """`hoped(m)` is the confidence to expect after `m` more answers of good people (`PROMISING`, less where the task is hard); never below
     `confidence`. `options` is the posterior by canonical option where there are options."""
 
     value: Any  # canonical option for a closed leaf
@@ -51,7 +54,8 @@ def _closed(leaf: Leaf, book: Book) -> Judged:
     given = {view.place[vote] for vote in leaf.votes.values()}
     best = max(given, key=lambda k: (posterior[k], -k))
     second = max((p for k, p in enumerate(posterior) if k != best), default=0.0)
-    right = max(view.right, PROMISING)
+    agreed = math.fsum(posterior[view.place[vote]] for vote in leaf.votes.values())
+    right = (TASK_SHRINK * max(view.right, PROMISING) + agreed) / (TASK_SHRINK + len(leaf.votes))
     wrong = (1.0 - right) / max(1, len(options) - 1)
     return Judged(
         value=options[best],

@@ -61,7 +61,7 @@ class ConsensusPolicy(msgspec.Struct, frozen=True, kw_only=True):
     release: float = 0.95  # raw confidence at which an answer is released when `rho` is None
     least: int = 2  # answers before anything is decided
     most: int = 5  # answers at most; then QA
-    loss: float = 50.0
+    loss: float = 150.0
     price: float = 1.0
     random_share: float = 0.1  # of the next workers, drawn evenly among the eligible
     text_likeness: float = 0.8  # a free text agrees with the result from this token similarity on

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from core.verification.consensus.counts import BAD, EMPTY, FIELD_BAD, FIELD_GOOD, GOOD, PRIOR
 from core.verification.consensus.model import Book, Counts
 
-SHRINK = 6.0  # pseudo-answers that pull a worker's accuracy to the pool's
-ROW = 1.5  # pseudo-answers per option that pull a confusion row to what the worker's accuracy says
+SHRINK = 8.0  # pseudo-answers that pull a worker's accuracy to the pool's
+ROW = 2.0  # pseudo-answers per option that pull a confusion row to what the worker's accuracy says
 POOL_GOOD, POOL_BAD = 7.5, 2.5  # what is believed of a pool of which nothing is known: 3 in 4
 CELL = 1.0  # pseudo-count of each cell of the pool's confusion
 OPTION = 1.0  # pseudo-count of each option's prior
 CLASS_SHRINK = 10.0  # pseudo-tasks that pull an option's difficulty to the field's
-CLASS_SHARE = 0.5  # how much of the pool's trouble with an option is expected of each worker
 FLOOR = 1e-12
 
 
@@ -47,7 +46,7 @@ class View:
         for k, truth in enumerate(options):
             seen = [max(0.0, pool.get((field, truth, one), 0.0)) for one in options]
             right = (seen[k] + CLASS_SHRINK * self.right) / (math.fsum(seen) + CLASS_SHRINK)
-            self.hard.append(CLASS_SHARE * (logit(right) - usual))
+            self.hard.append(logit(right) - usual)
             cells = [0.0 if one == k else count + CELL for one, count in enumerate(seen)]
             total = math.fsum(cells)
             self.off.append([cell / total for cell in cells] if total else cells)
@@ -68,7 +67,28 @@ class View:
 
     def accuracy(self, counts: Counts) -> float:
         """Log odds that a worker with these counts is right in this field."""
-        return logit(_own(counts, self.mean)) + logit(self.right) - logit(self.mean)
+        return self.moved(_own(counts, self.mean))
+
+    def moved(self, accuracy: float) -> float:
+        """Log odds of being right in this field of who is right with this probability over all fields."""
+        return logit(accuracy) + logit(self.right) - logit(self.mean)
+
+    def tells(self, counts: Counts, field: str, accuracy: float, posterior: Sequence[float]) -> float:
+        """What the answer of a worker with these counts, were their accuracy `accuracy`, is expected to tell: the mutual
+        information of answer and truth under `posterior`, 0 .. log K."""
+        own, answers, given_truth = self.moved(accuracy), [0.0] * len(self.options), 0.0
+        for k, truth in enumerate(self.options):
+            right = sigmoid(own + self.hard[k])
+            row = [
+                right if one == k else (1.0 - right) * self.off[k][one] for one in range(len(self.options))
+            ]
+            if counts:
+                seen = [max(0.0, counts.get((field, truth, one), 0.0)) for one in self.options]
+                total = sum(seen) + self.row
+                row = [(had + self.row * base) / total for had, base in zip(seen, row, strict=True)]
+            given_truth += posterior[k] * entropy(row)
+            answers = [sofar + posterior[k] * p for sofar, p in zip(answers, row, strict=True)]
+        return max(0.0, entropy(answers) - given_truth)
 
 
 def field_accuracy(pool: Counts, field: str, mean: float | None = None) -> float:

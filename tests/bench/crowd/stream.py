@@ -1,8 +1,9 @@
 """One seed of the hub's life with a label set: tasks come one after another, workers are drawn by `next_worker`, every
 answer is judged by `judge`, every end teaches by `close`. Only `core.verification.consensus` decides.
 
-A tenth of the tasks with a truth are gold. Who is drawn for the first time answers gold first, six per option or as many
-as there are (they count as labels bought), then the draw is repeated with what that showed."""
+A tenth of the tasks with a truth are gold. Who is drawn and has answered less than five per option of it answers one gold
+task first, while there is another that they could (it counts as a label bought); then the draw is repeated with what that
+showed, so that who is wrong is soon not drawn again and costs no more gold."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from core.verification.consensus import (
     Book,
     Changes,
     ConsensusPolicy,
+    Decision,
     Kind,
     certify,
     close,
@@ -25,12 +27,12 @@ from core.verification.consensus import (
     known,
     next_worker,
 )
-from core.verification.consensus.certify import looks
 from core.verification.consensus.model import POOL, Key
 from tests.bench.crowd.sets import CrowdSet
 
 GOLD_SHARE = 0.1
-GOLD_PER_OPTION = 6
+GOLD_PER_OPTION = 5
+LOOK_EVERY = 5  # audits; the hub looks after each
 # What a wrong answer costs in prices of an answer. The same for every set.
 POLICY = ConsensusPolicy(loss=150.0, price=1.0, least=2, most=1000, rho=0.05)
 
@@ -85,12 +87,12 @@ class Stream:
         for item in gold:
             for worker in crowd.labels[item]:
                 self.gold_of.setdefault(worker, []).append(item)
+        self.gold_of = {worker: mine[: self.wanted] for worker, mine in self.gold_of.items()}
 
     def run(self) -> Run:
         done = Run()
         for item in self.items:
-            answers = self._answered(item, done)
-            decision = judge(answers, self.book, POLICY, self.schema)
+            answers, decision = self._answered(item, done)
             self._learn(close(answers, self.book, POLICY, self.schema))
             done.tasks += 1
             done.labels += len(answers)
@@ -98,34 +100,36 @@ class Stream:
                 done.seen.append(Seen(decision.confidence, decision.output == {"label": truth}))
         return done
 
-    def _answered(self, item: str, done: Run) -> list[Answer]:
+    def _answered(self, item: str, done: Run) -> tuple[list[Answer], Decision]:
         left = set(self.crowd.labels[item])
         answers: list[Answer] = []
-        task = f"{self.seed}/{item}"
-        while left:
-            worker = next_worker(task, len(answers), sorted(left), self.book, POLICY).worker
+        tries = 0
+        while True:
+            task = f"{self.seed}/{item}/{tries}"
+            worker = next_worker(task, answers, sorted(left), self.book, POLICY, self.schema).worker
             if self._try_out(worker, done):
+                tries += 1
                 continue
             left.discard(worker)
             answers.append(self._answer(worker, item))
             began = time.thread_time()
-            kind = judge(answers, self.book, POLICY, self.schema).kind
+            decision = judge(answers, self.book, POLICY, self.schema)
             done.judged_seconds.append(time.thread_time() - began)
-            if kind is not Kind.ANOTHER:
-                break
-        return answers
+            if decision.kind is not Kind.ANOTHER or not left:
+                return answers, decision
 
     def _answer(self, worker: str, item: str) -> Answer:
         return Answer(worker=worker, output={"label": self.crowd.labels[item][worker]})
 
     def _try_out(self, worker: str, done: Run) -> bool:
-        """Gold for who is new; whether there was any."""
-        items = self.gold_of.pop(worker, [])[: self.wanted]
-        for item in items:
-            truth = {"label": self.crowd.truth[item]}
-            self._learn(known([self._answer(worker, item)], truth, self.book, POLICY, self.schema))
-        done.gold += len(items)
-        return bool(items)
+        """One gold task for who has not had enough; whether there was any."""
+        if not (items := self.gold_of.get(worker)):
+            return False
+        item = items.pop()
+        truth = {"label": self.crowd.truth[item]}
+        self._learn(known([self._answer(worker, item)], truth, self.book, POLICY, self.schema))
+        done.gold += 1
+        return True
 
     def _learn(self, changes: Changes) -> None:
         for owner, key, delta in changes.add:
@@ -154,14 +158,13 @@ def released(seen: Iterable[Seen], rho: float, seed: int, *, afterwards: float =
     how sure the answer is. What QA saw is not counted as released: it was checked."""
     seen, dice = list(seen), random.Random(seed)
     policy = ConsensusPolicy(rho=rho)
-    counts, _ = looks(rho, policy.certainty)
     audits: list[Audit] = []
     certificate = None
     found = Released(tasks=len(seen))
     for one in seen:
         if certificate is None or dice.random() < afterwards:
             audits.append(Audit(confidence=one.confidence, wrong=not one.right))
-            if len(audits) % counts[-1] in counts or len(audits) % counts[-1] == 0:
+            if len(audits) % LOOK_EVERY == 0:
                 certificate = certify(audits, policy)
         elif one.confidence >= certificate.threshold:
             found.released += 1

@@ -20,6 +20,7 @@ from core.verification.consensus import (
     known,
     undo,
 )
+from core.verification.consensus.certify import upper_bound
 from core.verification.consensus.counts import BAD, GOOD
 from core.verification.consensus.model import POOL
 
@@ -52,9 +53,9 @@ def test_a_tie_goes_to_the_option_that_the_schema_names_first_and_buys_more() ->
     assert found.output == {"ok": False}
     assert found.confidence == pytest.approx(0.5)
     assert (found.kind, found.reason) == (Kind.ANOTHER, "worth_more")
-    # One more answer of .85 takes 1/2 to .85; two and four are worth less each: 50 x .35 - 1 is the most of one,
-    # three: .85^3 + 3 x .85^2 x .15 = .93925.
-    assert found.value == pytest.approx(50 * (0.93925 - 0.5) - 3)
+    # People contradict one another, so that the next is right in (8 x .85 + 2 x .5) / 10 = .78; three more are worth most:
+    # .78^3 + 3 x .78^2 x .22 = .876096.
+    assert found.value == pytest.approx(POLICY.loss * (0.876096 - 0.5) - 3)
 
 
 def test_what_is_not_worth_its_price_is_not_bought() -> None:
@@ -81,7 +82,9 @@ def test_a_certified_type_is_released_with_its_bound() -> None:
     assert certificate is not None
     found = judge(answers(*[True] * 5), Book(certificate=certificate), POLICY, YES_NO)
     assert (found.kind, found.reason, found.audits) == (Kind.VERIFIED, "certified", 104)
-    assert found.bound == pytest.approx(1 - 0.005 ** (1 / 104))
+    assert found.bound == pytest.approx(upper_bound(0, 104, 0.05))
+    assert found.bound is not None
+    assert 1 - 0.05 ** (1 / 104) < found.bound < 0.05  # one look alone would allow the first
     doubtful = judge(answers(True, True, True, False, False), Book(certificate=certificate), POLICY, YES_NO)
     assert (doubtful.kind, doubtful.reason, doubtful.bound) == (Kind.QA, "not_confident", None)
 
