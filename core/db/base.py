@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import BigInteger, Dialect, MetaData, Text, inspect
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, configure_mappers
 from sqlalchemy.orm.base import instance_dict
 from sqlalchemy.types import TypeDecorator
 
@@ -83,9 +84,17 @@ _Row = TypeVar("_Row", bound=Base)
 def unwatched(of: type[_Row], values: dict[str, Any]) -> _Row:
     """A row object that no session knows and whose attributes are `values`, all of its columns: a quarter of what the
     constructor costs, which tells the ORM of each of them. For the hot paths."""
-    row: _Row = inspect(of).class_manager.new_instance()
+    row: _Row = _manager(of).new_instance()
     instance_dict(row).update(values)
     return row
+
+
+@functools.cache
+def _manager(of: type[Base]) -> Any:
+    """Attributes can be read once the mappers are configured, which the first query of the ORM does otherwise: a process may
+    begin with text statements alone."""
+    configure_mappers()
+    return inspect(of).class_manager
 
 
 def to_json(value: Any) -> str:
