@@ -22,7 +22,7 @@ import msgspec
 FORGETTING = 0.985
 STRENGTH = 6.0  # how many answers the prior is worth
 LEVEL = 0.05
-ALARM_AT = 7.0  # of the CUSUM: one honest worker in more than 40,000 answers (measured)
+ALARM_AT = 7.0  # of the CUSUM: no steady worker in 48,000 answers; beside people who turn bad, two in 21,600 (measured)
 _SLACK = 0.1  # of the way from chance to always right, under the worker's own accuracy
 _GAP = 0.25  # of the same way: who was hardly better than chance cannot have turned bad
 _ALWAYS = 0.95  # nobody is expected to be right more often

@@ -216,7 +216,7 @@ def _of_record(record: WorkerRecord | None, usual: float, classes: int) -> list[
         found.append(
             Suspicion(
                 kind=MarkKind.TURNED,
-                p=1e-6,  # a CUSUM has no p-value; its limit is reached once in more than 40,000 honest answers
+                p=1e-6,  # a CUSUM has no p-value; two steady workers reach its limit in 70,000 answers
                 words=f"answers got worse: the alarm over gold and consensus rang on {record.alarmed_at:%Y-%m-%d}",
                 evidence={
                     "alarmed_at": clock.to_ms(record.alarmed_at),
