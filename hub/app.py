@@ -33,7 +33,8 @@ def create_app(services: Services) -> Litestar:
 
 def furnish(app: Litestar, services: Services) -> None:
     """Has `app`, which serves nobody now, answer from these services, and remember nothing of those before."""
-    app.state = State(
+    app.state.clear()
+    app.state.update(
         {
             "services": services,
             "keys": KeyCache(services.work),

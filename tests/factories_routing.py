@@ -28,7 +28,7 @@ from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskType, TaskTypes
 from core.verification import actions as verification
-from core.verification import gold, ruling
+from core.verification import asking, gold, ruling
 from core.workers import actions as workers
 from core.workers.model import NewWorker
 from core.workers.tables import Worker
@@ -165,7 +165,7 @@ class Hub:
                 await verification.decide_now(self.work, lease, self.types, PLANS, lambda: self.rate)
             case "task.more":
                 async with self.work.finishing(lease, "routing.more") as tx:
-                    await more.ask_more(tx, lease, self.types, self.policy)
+                    await more.ask_more(tx, lease, self.types, self.policy, asking.drawn)
             case "gold.offer":
                 async with self.work.finishing(lease, "gold.offer") as tx:
                     await gold.offer(tx, lease, self.types, self.policy)

@@ -15,6 +15,7 @@ from core import clock, ids
 from core.db.base import to_json
 from core.db.hot import for_dialect
 from core.db.unit_of_work import Transaction
+from core.routing.drawing import SCORE, Draws
 from core.routing.model import Policy, Question, Weights
 from core.routing.score import Score
 from core.routing.shortlist import Shortlist
@@ -43,7 +44,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`able` of `total` workers may take the task, `looked_at` of them were scored; `falls` counts the others by the first
     rule that refuses them. Without anybody able, `without` says how many could if one rule were not there. `source` is
-    `directory` or `scan`; a scan counts nobody whom its query leaves out."""
+    `directory` or `scan`; a scan counts nobody whom its query leaves out. `how` the order of the candidates was made, with
+    their `draws` where it was not by score (`drawing.py`)."""
 
     asking: Asking
     seconds_left: float
@@ -55,6 +57,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights
     falls: dict[str, int]
     without: dict[str, int] = {}
+    how: str = SCORE
+    draws: dict[str, float] = {}
 
     @property
     def binds(self) -> str | None:
@@ -63,7 +67,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decided(
-    question: Question, shortlist: Shortlist, scores: Sequence[Score], seconds_left: float, policy: Policy
+    question: Question,
+    shortlist: Shortlist,
+    scores: Sequence[Score],
+    seconds_left: float,
+    policy: Policy,
+    draws: Draws | None = None,
 ) -> Decision:
     """`scores` are of all who were looked at, best first, or the best of them."""
     return Decision(
@@ -88,6 +97,10 @@ def decided(
         ),
         falls={str(reason): count for reason, count in shortlist.falls.items()},
         without={str(reason): count for reason, count in shortlist.without.items()},
+        how=SCORE if draws is None else draws.how,
+        draws={}
+        if draws is None
+        else {one.worker_id: draws.by_worker[one.worker_id] for one in scores[:SHOWN]},
     )
 
 

@@ -8,6 +8,7 @@ from core.db.unit_of_work import Transaction
 from core.outbox.rows import Lease
 from core.routing.assignments import living, task_for_update
 from core.routing.candidates import questions
+from core.routing.drawing import Draw
 from core.routing.model import Policy
 from core.routing.offering import offer_to_best, try_again
 from core.routing.people import anybody
@@ -17,8 +18,10 @@ from core.tasks.tables import Task
 from core.tasks.types import TaskType, TaskTypes
 
 
-async def ask_more(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy) -> int:
-    """Offer the task until as many people have it, or have answered it, as it wants; gives how many were added. When
+async def ask_more(
+    tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy, draw: Draw | None = None
+) -> int:
+    """Offer the task until as many people have it, or have answered it, as it wants; gives how many were added. Who is asked, `draw` says. When
     nobody can take it, it is tried again soon, until its hard stop decides with the answers that are there. When nobody is
     left who may ever take it, verification is told so at once."""
     task = await task_for_update(tx, lease.subject)
@@ -30,7 +33,7 @@ async def ask_more(tx: Transaction, lease: Lease, types: TaskTypes, policy: Poli
     present = await living(tx, task.id)
     added = 0
     for _ in range(task.answers_wanted - len(present)):
-        if await offer_to_best(tx, task, kind, policy, role=AssignmentKind.REDUNDANT) is None:
+        if await offer_to_best(tx, task, kind, policy, role=AssignmentKind.REDUNDANT, draw=draw) is None:
             await try_again(tx, "task.more", task, policy)
             in_hands = added or any(one.state in HOLDS_CAPACITY for one in present)
             if task.status == TaskStatus.SUBMITTED and not in_hands:

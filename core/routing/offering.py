@@ -12,6 +12,7 @@ from core.routing.automatic import accept_at_once
 from core.routing.candidates import questions
 from core.routing.deadlines import Deadlines, Held, backup_at, timers
 from core.routing.decisions import decided, keep
+from core.routing.drawing import Draw, in_order
 from core.routing.model import Policy
 from core.routing.score import Score, ranked
 from core.routing.shortlist import shortlist
@@ -32,10 +33,11 @@ async def offer_to_best(
     *,
     role: AssignmentKind,
     slot: int | None = None,
+    draw: Draw | None = None,
 ) -> Assignment | None:
     """The assignment, offered (or in hand at once: `automatic.py`), in `slot`, or in the lowest one that is free; None when nobody can take it now. A candidate
     whom another task took meanwhile is passed over. Never somebody who had the task in any slot, nor of their cluster.
-    Why is kept with it (`decisions.py`)."""
+    With `draw` the order is not that of the scores (`drawing.py`). Why is kept with it (`decisions.py`)."""
     now = await tx.now_ms()
     [asked] = await questions(tx.session, [(task, kind)], policy)
     question, place = asked.question, asked.free_slot if slot is None else slot
@@ -44,7 +46,10 @@ async def offer_to_best(
         found = await shortlist(tx.database, tx.session, question, now, seconds_left, policy)
         known = await predicted(tx.session, task.environment, task.task_type, found.candidates)
         scores = ranked(question, known, seconds_left, policy.weights)
-        decision = decided(question, found, scores, seconds_left, policy)
+        draws = await draw(tx, task, [one.worker_id for one in scores]) if draw and scores else None
+        if draws is not None:
+            scores = in_order(scores, draws, policy.weights.late)
+        decision = decided(question, found, scores, seconds_left, policy, draws)
         if last or not scores:
             await keep(tx, decision, task.id, role, place, None)
             return None

@@ -177,8 +177,8 @@ def _valid(record: Record, question: Question, output: Any) -> bool:
 
 def book_of(record: Record) -> Book:
     return Book(
-        pool=_counts(record.pool),
-        workers={worker: _counts(rows) for worker, rows in record.workers.items()},
+        pool=counts_of(record.pool),
+        workers={worker: counts_of(rows) for worker, rows in record.workers.items()},
         certificate=record.certificate,
     )
 
@@ -284,5 +284,5 @@ def _unsure(answers: list[Given]) -> list[Reason]:
     return [reason for one in answers if isinstance(step := _stages(one), Passed) for reason in step.unsure]
 
 
-def _counts(rows: list[Counter]) -> dict[tuple[str, str, str], float]:
+def counts_of(rows: list[Counter]) -> dict[tuple[str, str, str], float]:
     return {(field, truth, answer): value for field, truth, answer, value in rows}

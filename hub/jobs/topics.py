@@ -26,7 +26,7 @@ from core.routing import actions as routing
 from core.routing import more, sla
 from core.secret import Secret
 from core.verification import actions as verification
-from core.verification import gold, marked, ruling
+from core.verification import asking, gold, marked, ruling
 from core.verification.anomaly import review as anomaly_review
 from core.workers import availability, quizzes
 from core.workers.standing import on_evidence
@@ -74,7 +74,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
 
     timer = functools.partial(sla.ring, types=s.types, policy=wiring.policy)
     lapse = functools.partial(routing.lapse, policy=wiring.policy)
-    ask_more = functools.partial(more.ask_more, types=s.types, policy=wiring.policy)
+    ask_more = functools.partial(more.ask_more, types=s.types, policy=wiring.policy, draw=asking.drawn)
     return {
         # in
         "inbound.received": _intake(wiring),

@@ -114,6 +114,9 @@ def _lines(why: Why) -> list[str]:
     if decision.candidates:
         lines.append(f"  {'worker':<40} {'score':>8} " + " ".join(f"{name:>15}" for name in PARTS))
         lines += [_candidate(one, one.worker_id == why.chosen) for one in decision.candidates]
+        if decision.draws:
+            drawn = ", ".join(f"{decision.draws[one.worker_id]:.3f}" for one in decision.candidates)
+            lines.append(f"  in the order of a draw ({decision.how}), not of the scores: {drawn}")
         weights = decision.weights
         stake = ", ".join(f"{risk} {stake:g}" for risk, stake in weights.stakes.items())
         lines.append(
