@@ -16,6 +16,7 @@ from core.money import MSAT_PER_SAT
 from core.payouts.tables import Payout, PayoutAttempt
 from core.rates.model import told
 from core.routing.tables import Assignment
+from core.tasks.states import ENDED
 from hub.observe.trail_rows import Trail
 
 # What comes first when two things share a millisecond (as everything of one transaction does): cause before effect.
@@ -26,6 +27,7 @@ _RANK = (
     "assignment",
     "submission",
     "verification",
+    "end",  # of the task
     "ledger",
     "payout",
     "reply",
@@ -73,7 +75,11 @@ def timeline(trail: Trail) -> list[Entry]:
     entries = [entry for family in families for entry in family(trail)]
     entries.extend(_audit(trail))
     order = {kind: position for position, kind in enumerate(_RANK)}
-    return sorted(entries, key=lambda entry: (entry.at, order.get(entry.kind, len(order))))
+    return sorted(entries, key=lambda entry: (entry.at, order.get(_cause(entry), len(order))))
+
+
+def _cause(entry: Entry) -> str:
+    return "end" if entry.kind == "task" and entry.state in ENDED else entry.kind
 
 
 def _inbound(trail: Trail) -> Iterator[Entry]:
