@@ -4,7 +4,7 @@ byte. Called by `decide.py`, `replay.py` and `backtest.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -143,17 +143,17 @@ def heard(record: Record) -> set[str]:
     """The workers whose answers vouch for each other: those that nothing is held against (`anomaly/voices.py`), of those
     that no stage refused."""
     doubts = {
-        one.worker: _doubts(one) if record.version >= 2 else []
+        one.worker: doubts_of(one.verdicts) if record.version >= 2 else []
         for one in record.answers
         if not isinstance(_stages(one), Failed)
     }
     return voices(doubts)
 
 
-def _doubts(given: Given) -> list[str]:
+def doubts_of(verdicts: Sequence[Verdict]) -> list[str]:
     """The open marks of the worker, and what the anomaly stage could not let pass of the answer itself."""
     found: list[str] = []
-    for verdict in given.verdicts:
+    for verdict in verdicts:
         if verdict.stage == ANOMALY:
             found += (verdict.evidence or {}).get("marked", [])
             found += [reason.code for reason in verdict.reasons if verdict.outcome is Outcome.UNSURE]
