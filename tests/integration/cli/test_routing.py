@@ -52,7 +52,7 @@ def test_a_policy_against_what_happened(hub: Hub, workers: list[str]) -> None:
     assert headings[:4] == ["policy", "in time", "and right", "answered"]
     assert ours[0] == "in force"
     assert [row[0] for row in peers] == ["random", "round_robin", "fifo", "cheapest", "greedy"]
-    assert [row[3] for row in [ours, *peers]] == []
+    assert [row[3] for row in [ours, *peers]] == ["0.538", "0.538", "0.462", "0.462", "0.462", "0.462"]
     again = succeed(hub("simulate", "--history", "--environment", "test", "--peers"))
     assert again[2:] == lines
 
