@@ -62,10 +62,10 @@ async def an_organisation(tx: Transaction) -> str:
     return organisation.id
 
 
-async def a_person(tx: Transaction) -> str:
+async def a_person(tx: Transaction, id: str | None = None) -> str:
     number = next(_numbers)
     person = Person(
-        id=f"per_{number:04}",
+        id=id or f"per_{number:04}",
         role="worker",
         name=f"Worker {number}",
         email=f"worker{number}@example.test",
@@ -78,7 +78,7 @@ async def a_person(tx: Transaction) -> str:
 
 async def a_worker(tx: Transaction, **values: Any) -> str:
     """The id of a simulated worker who is available."""
-    person_id = await a_person(tx)
+    person_id = await a_person(tx, values.pop("id", None))
     given = {"environment": Environment.TEST, "available": True, "reliability": 0.9, **values}
     await workers.create(tx, NewWorker(person_id=person_id, **given), actor="hub")
     return person_id

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from core import clock
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
 from tests.factories_routing import PAYOUT_MSAT, a_task, a_type, a_worker, an_organisation
@@ -27,16 +29,24 @@ def workers(hub: Hub, tmp_path: Path) -> list[str]:
         try:
             async with UnitOfWork(database).begin("test.past") as tx:
                 organisation = await an_organisation(tx)
-                cheap = await a_worker(tx, reliability=0.70, price_floor_msat=1_000, skills=SKILLS)
-                good = await a_worker(tx, reliability=0.95, price_floor_msat=PAYOUT_MSAT, skills=SKILLS)
-                # Their ids are dice: of the draws of a simulation too.
+                # Ids of people and tasks, and the moments between tasks, are the dice of a simulation of the past.
+                cheap = await a_worker(
+                    tx, id="per_cheap", reliability=0.70, price_floor_msat=1_000, skills=SKILLS
+                )
+                good = await a_worker(
+                    tx, id="per_good", reliability=0.95, price_floor_msat=PAYOUT_MSAT, skills=SKILLS
+                )
                 ids = [f"01900000-0000-7000-8000-{number:012}" for number in range(15)]
+                last = clock.now()
+                first = last - timedelta(hours=1)
                 for number, name in enumerate(ids[:12]):
-                    age = 3600 - 300 * number
-                    await a_task(tx, organisation, kind=KIND, age=age, status="verified", id=name)
+                    created = first + timedelta(minutes=5 * number)
+                    await a_task(tx, organisation, kind=KIND, created_at=created, status="verified", id=name)
                 for name in ids[12:14]:
-                    await a_task(tx, organisation, kind=KIND, id=name)
-                await a_task(tx, organisation, kind=KIND, payout_msat=10, funded=False, id=ids[14])
+                    await a_task(tx, organisation, kind=KIND, created_at=last, id=name)
+                await a_task(
+                    tx, organisation, kind=KIND, created_at=last, payout_msat=10, funded=False, id=ids[14]
+                )
                 return [cheap, good]
         finally:
             await database.close()
@@ -52,7 +62,7 @@ def test_a_policy_against_what_happened(hub: Hub, workers: list[str]) -> None:
     assert headings[:4] == ["policy", "in time", "and right", "answered"]
     assert ours[0] == "in force"
     assert [row[0] for row in peers] == ["random", "round_robin", "fifo", "cheapest", "greedy"]
-    assert [row[3] for row in [ours, *peers]] == ["0.538", "0.538", "0.462", "0.462", "0.462", "0.462"]
+    assert [row[3] for row in [ours, *peers]] == ["0.692", "0.615", "0.692", "0.692", "0.692", "0.692"]
     again = succeed(hub("simulate", "--history", "--environment", "test", "--peers"))
     assert again[2:] == lines
 
