@@ -62,10 +62,10 @@ async def an_organisation(tx: Transaction) -> str:
     return organisation.id
 
 
-async def a_person(tx: Transaction, id: str | None = None) -> str:
+async def a_person(tx: Transaction, person_id: str | None = None) -> str:
     number = next(_numbers)
     person = Person(
-        id=id or f"per_{number:04}",
+        id=person_id or f"per_{number:04}",
         role="worker",
         name=f"Worker {number}",
         email=f"worker{number}@example.test",

@@ -38,7 +38,12 @@ class Idle:
                 return drawn
             await self.lost(drawn, None)
         connection = await self._engine.connect()
-        return Drawn(connection, (await connection.get_raw_connection()).driver_connection, clock.monotonic())
+        try:
+            driver = (await connection.get_raw_connection()).driver_connection
+        except BaseException:  # cancelled in between: nobody else would give it back
+            await asyncio.shield(asyncio.ensure_future(connection.close()))
+            raise
+        return Drawn(connection, driver, clock.monotonic())
 
     async def put(self, drawn: Drawn) -> None:
         """After a use that ended well."""
