@@ -98,6 +98,7 @@ class Task(Base):
     payout_result: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     payout_results: Mapped[list[Any] | None] = mapped_column(JsonText)
     correction: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
+    verification: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
     failure_reason: Mapped[str | None] = mapped_column(Text)
     receipt_id: Mapped[str | None] = mapped_column(Text)
     version: Mapped[int] = mapped_column(Integer, server_default="1")

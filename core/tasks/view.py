@@ -65,6 +65,7 @@ class TaskView(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True)
     payout_result: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     payout_results: list[Any] | msgspec.UnsetType = msgspec.UNSET
     correction: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    verification: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     failure_reason: str | msgspec.UnsetType = msgspec.UNSET
     waiting_for: str | msgspec.UnsetType = msgspec.UNSET
     receipt: ReceiptView | msgspec.UnsetType = msgspec.UNSET
@@ -76,7 +77,7 @@ FUNDS = "funds"
 
 def view(task: Task) -> TaskView:
     """`output` only when verified, `payoutResult` when paid (the first of `payoutResults`, all that
-    arrived and stayed), `correction` when a spot check found an error afterwards, `failureReason` when failed, `waitingFor` while nobody is asked
+    arrived and stayed), `correction` when a spot check found an error afterwards, `verification` beside `output`: how sure that is, `failureReason` when failed, `waitingFor` while nobody is asked
     because the organisation's balance does not cover it, `estimatedCompletion` while somebody works on it, `receipt` once it is signed, a moment after `verified`."""
     unset = msgspec.UNSET
     return TaskView(
@@ -98,6 +99,7 @@ def view(task: Task) -> TaskView:
         payout_result=unset if task.payout_result is None else task.payout_result,
         payout_results=unset if task.payout_results is None else task.payout_results,
         correction=unset if task.correction is None else task.correction,
+        verification=unset if task.verification is None else task.verification,
         failure_reason=task.failure_reason
         if task.status == TaskStatus.FAILED and task.failure_reason is not None
         else unset,

@@ -64,6 +64,7 @@ async def verify(
         refused=decision.refused,
         rate=rate,
         learn=changes,
+        certainty=certainty(decision, len(answers)),
         present=living,
         hold=hold,
     )
@@ -98,17 +99,18 @@ async def give_out(
     refused: Mapping[str, list[Reason]],
     rate: Rate | None,
     learn: Changes,
+    certainty: dict[str, Any],
     actor: str = "hub",
     present: Sequence[Assignment] | None = None,
     hold: Hold | None = None,
 ) -> None:
-    """The task is verified with this output. `present` are its living turns, where the caller has read them; `hold` is asked
+    """The task is verified with this output, and says how sure it is (`certainty`). `present` are its living turns, where the caller has read them; `hold` is asked
     which of the earnings wait, None when a person has judged the answers."""
     task = case.task
     right = [one for one in answers if one.submission.id in counted]
     for one in answers:
         await end_run(tx, one.run, RunState.PASSED if one in right else RunState.FAILED)
-    await change(tx, task, TaskStatus.VERIFIED, actor=actor, output=output)
+    await change(tx, task, TaskStatus.VERIFIED, actor=actor, output=output, verification=certainty)
     for one in answers:
         if one in right:
             await leave(tx, one.assignment, AssignmentState.COUNTED)
@@ -123,6 +125,18 @@ async def give_out(
         await hold(tx, case, earned)
     tx.emit("task.ended", task.id)
     tx.emit("receipt.verified", task.id)
+
+
+def certainty(decision: Decision, answers: int, *, reviewed: bool = False) -> dict[str, Any]:
+    """What the task says beside its output: how many answers it rests on, the raw posterior of them (`confidence`: no
+    promise), and the upper bound of error that so many audits of the type show (`errorBound`, absent without a certificate).
+    `reviewed`: a person's word, for which the numbers are those from before it."""
+    found: dict[str, Any] = {"answers": answers, "reviewed": reviewed, "audits": decision.audits}
+    if decision.confidence is not None:
+        found["confidence"] = round(decision.confidence, 6)
+    if decision.bound is not None:
+        found["errorBound"] = round(decision.bound, 6)
+    return found
 
 
 async def learn_from(tx: Transaction, task: Task, changes: Changes) -> None:

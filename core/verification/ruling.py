@@ -28,7 +28,7 @@ from core.tasks.types import TaskTypes
 from core.verification import appeals, book, consensus, evidence, gold_items, reviewing
 from core.verification.consensus import Answer, Changes
 from core.verification.decide import facing
-from core.verification.ending import add_verdicts, after_refusal, give_out, refuse
+from core.verification.ending import add_verdicts, after_refusal, certainty, give_out, refuse
 from core.verification.fold import Decision, book_of, consensus_policy
 from core.verification.fold import Record as DecisionRecord
 from core.verification.loading import verdicts_of
@@ -127,6 +127,7 @@ async def _answer(tx: Transaction, case: Facing, row: Review, ruling: Ruling, ra
             refused=refused,
             rate=rate,
             learn=Changes(),
+            certainty=certainty(decided, len(answers), reviewed=True),
             actor=f"person:{row.decided_by}",
         )
         return

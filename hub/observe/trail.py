@@ -12,7 +12,8 @@ from sqlalchemy import inspect
 from core import clock
 from core.db.base import Base
 from core.outbox.tables import OutboxRow
-from hub.observe.trail_entries import Entry, sats, timeline
+from hub.observe.trail_entries import sats, timeline
+from hub.observe.trail_entry import Entry
 from hub.observe.trail_rows import Trail, collect
 
 __all__ = ["Trail", "as_json", "collect", "render_text"]

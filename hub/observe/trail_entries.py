@@ -17,7 +17,9 @@ from core.payouts.tables import Payout, PayoutAttempt
 from core.rates.model import told
 from core.routing.tables import Assignment
 from core.tasks.states import ENDED
+from hub.observe.trail_entry import Entry, facts
 from hub.observe.trail_rows import Trail
+from hub.observe.trail_verification import judgements
 
 # What comes first when two things share a millisecond (as everything of one transaction does): cause before effect.
 _RANK = (
@@ -33,29 +35,6 @@ _RANK = (
     "reply",
     "callback",
 )
-_GOOD = frozenset({"accepted", "delivered", "settled", "counted", "passed", "verified", "done", "pass"})
-_BAD = frozenset(
-    {"failed", "dead", "refused", "expired", "cancelled", "unknown", "uncertain", "reversed", "fail"}
-)
-
-Facts = tuple[tuple[str, str], ...]
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of the timeline. `facts` are label and value for a person; `body` is JSON or text to unfold."""
-
-    at: datetime
-    kind: str
-    subject: str
-    title: str
-    state: str = ""
-    facts: Facts = ()
-    body: Any = None
-
-    @property
-    def mood(self) -> str:
-        """good, bad or plain: how the page colours `state` (which is always written out too)."""
-        return "good" if self.state in _GOOD else "bad" if self.state in _BAD else "plain"
 
 
 def timeline(trail: Trail) -> list[Entry]:
@@ -66,7 +45,7 @@ def timeline(trail: Trail) -> list[Entry]:
         _events,
         _assignments,
         _submissions,
-        _verdicts,
+        judgements,
         _ledger,
         _payouts,
         _replies,
@@ -90,7 +69,7 @@ def _inbound(trail: Trail) -> Iterator[Entry]:
             subject=row.id,
             title=f"Delivery from {row.connector}: {row.event_type}",
             state=row.state,
-            facts=_facts(delivery=row.delivery_id, secret=f"no. {row.verified_by + 1}", reason=row.reason),
+            facts=facts(delivery=row.delivery_id, secret=f"no. {row.verified_by + 1}", reason=row.reason),
             body=_json_or_text(row.body),
         )
 
@@ -102,7 +81,7 @@ def _messages(trail: Trail) -> Iterator[Entry]:
             kind="message",
             subject=row.id,
             title=f"{row.author or 'Somebody'} said more in the ticket",
-            facts=_facts(item=row.item_id),
+            facts=facts(item=row.item_id),
             body=row.text,
         )
 
@@ -116,7 +95,7 @@ def _events(trail: Trail) -> Iterator[Entry]:
             subject=row.id,
             title=row.type.replace("task.", "Task "),
             state=str(snapshot.get("status", "")),
-            facts=_facts(by=row.actor, version=row.version, reason=snapshot.get("failureReason")),
+            facts=facts(by=row.actor, version=row.version, reason=snapshot.get("failureReason")),
         )
 
 
@@ -128,7 +107,7 @@ def _assignments(trail: Trail) -> Iterator[Entry]:
             kind="assignment",
             subject=row.id,
             title=f"Offered to {who}",
-            facts=_facts(
+            facts=facts(
                 kind=row.kind,
                 score=f"{row.score:.3f}",
                 slot=row.slot,
@@ -145,7 +124,7 @@ def _assignments(trail: Trail) -> Iterator[Entry]:
 def _step(row: Assignment, at: datetime, title: str, state: str) -> Entry:
     reason = row.reason if state == row.state else None
     return Entry(
-        at=at, kind="assignment", subject=row.id, title=title, state=state, facts=_facts(reason=reason)
+        at=at, kind="assignment", subject=row.id, title=title, state=state, facts=facts(reason=reason)
     )
 
 
@@ -157,30 +136,6 @@ def _submissions(trail: Trail) -> Iterator[Entry]:
         )
 
 
-def _verdicts(trail: Trail) -> Iterator[Entry]:
-    runs = {run.id: run for run in trail.runs}
-    for row in sorted(trail.verdicts, key=lambda row: runs[row.run_id].stages.index(row.stage)):
-        reasons = "; ".join(_reason(reason) for reason in row.reasons)
-        yield Entry(
-            at=row.created_at,
-            kind="verification",
-            subject=row.run_id,
-            title=f"Stage {row.stage}",
-            state=row.outcome,
-            facts=_facts(reasons=reasons, submission=runs[row.run_id].submission_id),
-        )
-    for run in trail.runs:
-        if run.ended_at is not None:
-            yield Entry(
-                at=run.ended_at,
-                kind="verification",
-                subject=run.id,
-                title=f"Verification {run.state}",
-                state=run.state,
-                facts=_facts(stages=" → ".join(run.stages)),
-            )
-
-
 def _ledger(trail: Trail) -> Iterator[Entry]:
     for row in trail.transfers:
         yield Entry(
@@ -188,7 +143,7 @@ def _ledger(trail: Trail) -> Iterator[Entry]:
             kind="ledger",
             subject=row.id,
             title=f"Ledger: {row.kind}",
-            facts=_facts(
+            facts=facts(
                 amount=sats(row.amount_msat),
                 debit=row.debit_account,
                 credit=row.credit_account,
@@ -207,7 +162,7 @@ def _payouts(trail: Trail) -> Iterator[Entry]:
             kind="payout",
             subject=row.id,
             title=f"{who} earned {sats(row.amount_msat) if row.amount_msat else waits}",
-            facts=_facts(
+            facts=facts(
                 promised=promised,
                 rate=_rate(row),
                 samples=told(row.rate_samples),
@@ -226,7 +181,7 @@ def _payouts(trail: Trail) -> Iterator[Entry]:
                 subject=row.id,
                 title=f"{who} was paid {sats(row.amount_msat)}",
                 state=row.state,
-                facts=_facts(rail=row.rail),
+                facts=facts(rail=row.rail),
             )
 
 
@@ -236,7 +191,7 @@ def _attempt(row: PayoutAttempt) -> Iterator[Entry]:
         kind="payout",
         subject=row.id,
         title=f"Attempt {row.number} prepared on {row.rail}",
-        facts=_facts(
+        facts=facts(
             address=row.address,
             amount=sats(row.amount_msat),
             fee_limit=sats(row.max_fee_msat),
@@ -254,7 +209,7 @@ def _attempt(row: PayoutAttempt) -> Iterator[Entry]:
             subject=row.id,
             title=f"Attempt {row.number} {row.state}",
             state=row.state,
-            facts=_facts(preimage=row.preimage, fee=sats(row.fee_msat), error=row.error),
+            facts=facts(preimage=row.preimage, fee=sats(row.fee_msat), error=row.error),
         )
 
 
@@ -266,7 +221,7 @@ def _replies(trail: Trail) -> Iterator[Entry]:
             subject=row.id,
             title=f"Reply into {row.connector} ticket {row.ticket_id}",
             state=row.state,
-            facts=_facts(
+            facts=facts(
                 step=row.step,
                 vendor_id=row.vendor_id,
                 attempts=row.attempts,
@@ -292,7 +247,7 @@ def _callbacks(trail: Trail) -> Iterator[Entry]:
             subject=row.id,
             title=f"Callback {types[row.event_id]}",
             state=row.state,
-            facts=_facts(
+            facts=facts(
                 to=row.url,
                 target=row.target,
                 attempts=row.attempts,
@@ -310,7 +265,7 @@ def _audit(trail: Trail) -> Iterator[Entry]:
             kind="audit",
             subject=row.subject,
             title=f"Audit: {row.action}",
-            facts=_facts(by=row.actor, detail=detail),
+            facts=facts(by=row.actor, detail=detail),
         )
 
 
@@ -329,16 +284,6 @@ def _rate(row: Payout) -> str | None:
 
 def _plain(amount: Decimal) -> str:
     return format(amount, "f")
-
-
-def _reason(reason: dict[str, str]) -> str:
-    return reason.get("message") or reason.get("detail") or ", ".join(f"{k}: {v}" for k, v in reason.items())
-
-
-def _facts(**facts: object) -> Facts:
-    return tuple(
-        (label.replace("_", " "), str(value)) for label, value in facts.items() if value not in (None, "")
-    )
 
 
 def _json_or_text(body: bytes) -> Any:

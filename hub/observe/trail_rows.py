@@ -21,7 +21,7 @@ from core.payouts.tables import Payout, PayoutAttempt
 from core.replies.tables import Reply
 from core.routing.tables import Assignment, Submission
 from core.tasks.tables import Task, TaskEvent
-from core.verification.tables import VerdictRow, VerificationRun
+from core.verification.tables import DecisionRow, Review, VerdictRow, VerificationRun
 
 Row = TypeVar("Row", bound=Base)
 
@@ -42,6 +42,8 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     submissions: list[Submission]
     runs: list[VerificationRun]
     verdicts: list[VerdictRow]
+    decisions: list[DecisionRow]
+    reviews: list[Review]
     payouts: list[Payout]
     attempts: list[PayoutAttempt]
     transfers: list[LedgerTransfer]
@@ -66,7 +68,8 @@ async def collect(session: AsyncSession, task_id: str) -> Trail:
     deliveries = await _rows(session, CallbackDelivery, CallbackDelivery.event_id, _ids(events))
     inbound = await _inbound(session, task)
     submissions = await _rows(session, Submission, Submission.task_id, [task_id])
-    families = (events, assignments, submissions, runs, payouts, replies, deliveries, inbound)
+    reviews = await _rows(session, Review, Review.task_id, [task_id])
+    families = (events, assignments, submissions, runs, payouts, replies, deliveries, inbound, reviews)
     subjects = [task_id, *(key for family in families for key in _ids(family))]
     return Trail(
         task=task,
@@ -78,6 +81,8 @@ async def collect(session: AsyncSession, task_id: str) -> Trail:
         submissions=submissions,
         runs=runs,
         verdicts=await _rows(session, VerdictRow, VerdictRow.run_id, _ids(runs)),
+        decisions=await _rows(session, DecisionRow, DecisionRow.task_id, [task_id]),
+        reviews=reviews,
         payouts=payouts,
         attempts=await _rows(session, PayoutAttempt, PayoutAttempt.payout_id, _ids(payouts)),
         transfers=await _rows(session, LedgerTransfer, LedgerTransfer.subject, subjects),

@@ -313,8 +313,12 @@ TAMPERINGS: dict[str, tuple[Tamper, set[str]]] = {
 
 
 async def test_check_finds_every_kind_of_tampering(work: UnitOfWork) -> None:
-    """One set of books; each tampering is looked at inside its own transaction, which is then given up."""
+    """One set of books; each tampering is looked at inside its own transaction, which is then given up. Whoever
+    owns the schema can take the database's own guard away, and is found all the same."""
     made = await books(work)
+    async with work.begin("test.guard") as tx:
+        table = " ON payouts" if tx.dialect == "postgresql" else ""
+        await tx.execute(f"DROP TRIGGER payouts_keep_their_amount{table}")
     for name, (tamper, rules) in TAMPERINGS.items():
         found = await _after(work, tamper, made)
         assert {problem.rule for problem in found} == rules, name

@@ -88,6 +88,14 @@ async def test_right_is_paid_and_becomes_gold(stage: Stage) -> None:
         assert (await session.get_one(Task, task_id)).status == "verified"
         [item] = await session.scalars(select(GoldItem))
         assert item.answer == GOOD
+    trail = words((await stage.operator.http.get(f"/operator/tasks/{task_id}")).text)
+    for told in (
+        "Rests on 1 answer, a reviewer's word",
+        "uncertified (0 audits)",
+        "Stage qa pass",
+        "Decided: a reviewer looks",
+    ):
+        assert told in trail
     page = await stage.operator.http.get("/operator/gold", headers=HTML)
     assert item.id in page.text
     await stage.operator.post(f"/operator/gold/{item.id}/retire")
