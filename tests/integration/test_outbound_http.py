@@ -4,86 +4,18 @@ the request may have left."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import datetime
-import ipaddress
 import socket
-import ssl
 import struct
 import time
-from collections.abc import Awaitable, Callable
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from connectors.http import BODY_HEAD_BYTES, OutboundHttp
 from connectors.target_guard import parse_allow
-from core.errors import HubError, Rejected, Retryable, Uncertain
+from core.errors import Rejected, Retryable, Uncertain
 from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.scripted_server import LOOPBACK, OK, Sink, drip_body, drip_headers, failure_of, never, says
 from tests.wait import wait_until
-
-LOOPBACK = parse_allow(["127.0.0.1"])
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Sink:
-    """A server that reads a request and then follows a script."""
-
-    def __init__(self, script: Script, tls: ssl.SSLContext | None = None):
-        self.script, self.tls = script, tls
-        self.connections, self.requests, self.closed = 0, [], 0
-        self.tasks: set[asyncio.Task] = set()
-
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=self.tls)
-        self.port = self.server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    async def serve(self, reader, writer):
-        self.connections += 1
-        self.tasks.add(asyncio.current_task())
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            try:
-                while True:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    fields = {
-                        line.partition(b":")[0].lower(): line.partition(b":")[2].strip()
-                        for line in head.split(b"\r\n")[1:]
-                    }
-                    body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
-                    self.requests.append((head, body))
-                    await self.script(reader, writer)
-                    await writer.drain()
-            finally:
-                self.closed += 1
-                writer.close()
-
-
-def says(answer: bytes) -> Script:
-    async def script(_, writer):
-        writer.write(answer)
-
-    return script
-
-
-async def never(_, writer):
-    await asyncio.Event().wait()
-
-
-async def failure_of(call: Awaitable) -> HubError:
-    with pytest.raises(HubError) as caught:
-        await call
-    return caught.value
 
 
 async def test_a_delivery_arrives_whole_and_the_connection_is_used_again():
@@ -108,24 +40,12 @@ async def test_receiver_that_never_answers_is_uncertain():
     assert len(sink.requests) == 1
 
 
-async def drip_headers(_, writer):
-    for byte in OK:
-        writer.write(bytes([byte]))
-        await writer.drain()
-        await asyncio.sleep(1)
-
-
 async def test_headers_at_one_byte_a_second_end_at_the_total_time():
     async with Sink(drip_headers) as sink, OutboundHttp(allow=LOOPBACK) as http:
         began = time.monotonic()
         error = await failure_of(http.post(sink.url, b"{}", {}, timeout=0.5))
     assert isinstance(error, Uncertain)
     assert time.monotonic() - began < 2
-
-
-async def drip_body(_, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    await drip_headers(_, writer)
 
 
 async def test_body_at_one_byte_a_second_keeps_the_status():
@@ -339,86 +259,3 @@ async def test_cancelled_by_its_owner_stays_cancelled():
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-
-
-@pytest.fixture
-def tls(tmp_path):
-    """A self-signed certificate, which no trust store knows."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    path = tmp_path / "tls.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
-
-
-async def test_bad_certificate_never_left(tls):
-    async with Sink(says(OK), tls) as sink, OutboundHttp(allow=LOOPBACK) as http:
-        error = await failure_of(http.post(f"https://127.0.0.1:{sink.port}/", b"{}", {}, timeout=5))
-    assert isinstance(error, Retryable)
-    assert "certificate" in error.message
-    assert sink.requests == []
-
-
-async def test_tls_to_a_plain_server_never_left():
-    async with Sink(says(OK)) as sink, OutboundHttp(allow=LOOPBACK) as http:
-        error = await failure_of(http.post(f"https://127.0.0.1:{sink.port}/", b"{}", {}, timeout=1))
-    assert isinstance(error, Retryable)
-    assert sink.requests == []
-
-
-async def test_get_returns_the_body_up_to_the_cap():
-    async with Sink(says(OK)) as sink, OutboundHttp(allow=LOOPBACK) as http:
-        assert await http.get(sink.url, max_bytes=2, timeout=5) == b"ok"
-        error = await failure_of(http.get(sink.url, max_bytes=1, timeout=5))
-    assert isinstance(error, Rejected)
-    assert error.code == "answer_too_big"
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind", "code"),
-    [
-        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", Rejected, "http_status"),
-        (b"HTTP/1.1 204 No\r\n\r\n", Rejected, "http_status"),
-        (b"HTTP/1.1 503 No\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n", Retryable, "http_status"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok",
-            Rejected,
-            "answer_encoded",
-        ),
-        (b"garbage\r\n\r\n", Retryable, "no_answer"),
-    ],
-)
-async def test_get_failures(answer, kind, code):
-    async with Sink(says(answer)) as sink, OutboundHttp(allow=LOOPBACK) as http:
-        error = await failure_of(http.get(sink.url, max_bytes=100, timeout=5))
-    assert type(error) is kind
-    assert error.code == code
-    if b"Retry-After" in answer:
-        assert error.after == 9.0
-
-
-@pytest.mark.parametrize("script", [never, drip_headers, drip_body])
-async def test_get_ends_at_the_total_time(script):
-    async with Sink(script) as sink, OutboundHttp(allow=LOOPBACK) as http:
-        began = time.monotonic()
-        error = await failure_of(http.get(sink.url, max_bytes=5000, timeout=0.5))
-    assert isinstance(error, Retryable)
-    assert time.monotonic() - began < 2
-
-
-async def test_used_outside_its_block():
-    with pytest.raises(RuntimeError, match="async with"):
-        await OutboundHttp().post("https://example.com/", b"", {}, timeout=1)
