@@ -15,15 +15,16 @@ from core.billing.plans import Plan, Plans
 from core.errors import HubError, Invalid, Misconfigured
 from core.forms.profile import check
 from core.routing.model import Policy
+from core.tasks.model import RiskTier
 from core.tasks.types import TaskType, TaskTypes
 from core.verification.policy import Checks
 from core.verification.stages import check_stages, stage
 from core.verification.stages.rules import check_rules
-from core.workers.model import MAX_TIER
 from core.workers.quiz import Quiz
 from core.workers.quiz import check as check_quiz
 from core.workers.quizzes import Quizzes
 from core.workers.tiers import Trust
+from core.workers.tiers import check as check_tiers
 from hub.services import PeopleFiles
 from hub.settings_file import convert, read
 
@@ -108,14 +109,26 @@ def policy_file(path: Path) -> Policy:
 
 
 def trust(directory: Path) -> Trust:
-    """The rules of the tiers. Raises Misconfigured for a file that names fewer than two tiers."""
+    """The rules of the tiers. Raises Misconfigured for a file whose tiers cannot work."""
     path = directory / "trust.yaml"
     found = convert(read(path), Trust, path.name, {}) if path.exists() else Trust()
-    if not 2 <= len(found.tiers) <= MAX_TIER + 1:
-        raise Misconfigured(
-            "trust_file", f"{path.name}: tiers: give 2 to {MAX_TIER + 1} of them, from tier 0 up"
-        )
+    try:
+        check_tiers(found)
+    except Invalid as error:
+        told = "; ".join(f"{place}: {text}" for place, text in error.field_errors.items())
+        raise Misconfigured("trust_file", f"{path.name}: {told}", field_errors=error.field_errors) from error
     return found
+
+
+def out_of_reach(policy: Policy, trust: Trust) -> list[str]:
+    """What routing.yaml asks of tiers that trust.yaml does not have: a sentence for each risk, for `hub check`."""
+    highest = len(trust.tiers) - 1
+    return [
+        f"routing.yaml: minimum_tier.{risk}: {policy.tier_for(risk)}, but the highest tier of trust.yaml is {highest}: "
+        "nobody rises so far, and such tasks wait for whom an operator put there"
+        for risk in RiskTier
+        if policy.tier_for(risk) > highest
+    ]
 
 
 def quizzes(directory: Path) -> Quizzes:

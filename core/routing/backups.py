@@ -13,18 +13,21 @@ the time is nearly up (a wake), and it is asked again in a moment."""
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 
 
 class Backups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """At most `share_percent` of a skill's assignments in `window_seconds` are backups, `burst` in any case; none while
     more than `busy_percent` of its people's capacity is taken."""
 
-    share_percent: int = 20
-    window_seconds: int = 600
-    burst: int = 3
-    busy_percent: int = 98
+    share_percent: Percent = 20
+    window_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 600
+    burst: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 3
+    busy_percent: Percent = 98
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,12 @@ import msgspec
 from core.routing.backups import Backups
 from core.routing.predict import Prediction
 from core.tasks.model import RiskTier
+from core.workers.model import MAX_TIER
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Weight = Annotated[float, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Trusted = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIER)]
 
 
 def _stakes() -> dict[RiskTier, float]:
@@ -24,18 +28,19 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     one answer takes on average and `spread` how much that varies (the sigma of its logarithm), for workers of whom
     nothing is known. `takes` is the share of offers that are taken, believed until a worker's own are counted."""
 
-    quality_in_time: float = 1.0
-    price: float = 0.10
-    idle: float = 0.03
-    exploration: float = 0.02
-    stakes: dict[RiskTier, float] = msgspec.field(default_factory=_stakes)
+    quality_in_time: Weight = 1.0
+    price: Weight = 0.10
+    idle: Weight = 0.03
+    turns: Share = 0.05
+    exploration: Weight = 0.02
+    stakes: dict[RiskTier, Weight] = msgspec.field(default_factory=_stakes)
     late: Share = 0.2
     second_try: Share = 0.8
     takes: Share = 0.75
-    response_seconds: float = 15.0
-    typical_seconds: float = 180.0
+    response_seconds: Weight = 15.0
+    typical_seconds: Seconds = 180.0
     spread: Annotated[float, msgspec.Meta(gt=0)] = 0.8
-    idle_full_seconds: float = 3600.0
+    idle_full_seconds: Seconds = 3600.0
     newcomer_answers: Annotated[int, msgspec.Meta(ge=1)] = 10
 
     def stake(self, risk: str) -> float:
@@ -59,7 +64,7 @@ class Sla(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     one is for `backups` to say."""
 
     late_answers: LateAnswers = LateAnswers.PAID
-    late_percent: int = 40
+    late_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 40
     backups: Backups = Backups()
 
 
@@ -72,18 +77,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     weights: Weights = Weights()
     sla: Sla = Sla()
-    minimum_tier: dict[RiskTier, int] = msgspec.field(default_factory=_minimum_tier)
-    expert_tier: int = 3
-    retry_seconds: int = 30
-    candidates: Annotated[int, msgspec.Meta(ge=1)] = 64
+    minimum_tier: dict[RiskTier, Trusted] = msgspec.field(default_factory=_minimum_tier)
+    expert_tier: Trusted = 3
+    retry_seconds: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 30
+    candidates: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
     claims: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
-    waiting_batch: int = 20
-    cool_off_seconds: Annotated[int, msgspec.Meta(ge=0)] = 0
-    decisions_days: Annotated[int, msgspec.Meta(ge=1)] = 30
+    waiting_batch: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 20
+    cool_off_seconds: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 0
+    decisions_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 30
 
     def tier_for(self, risk: str) -> int:
         """A risk that the file leaves out asks for the highest trust that it names."""
         return self.minimum_tier.get(RiskTier(risk), max(self.minimum_tier.values(), default=0))
+
+    def risks_for(self, tier: int) -> list[RiskTier]:
+        """The risks whose tasks somebody of that trust may take, the smallest first."""
+        return [risk for risk in RiskTier if self.tier_for(risk) <= tier]
 
     @property
     def of_experts(self) -> frozenset[str]:

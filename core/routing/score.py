@@ -13,7 +13,10 @@ price   what share of the payout this worker insists on. Everybody is paid the s
         less takes the cheap tasks and leaves the others for the well-paid ones
 second  what a lost offer is still worth: the mean of s q T of the first candidates with a response less of time, times
         `second_try`. Without it a worker who rarely answers looks as good as one who always does
-idle    up to one full bonus for who has waited longest, so that the work spreads
+idle    up to one full bonus for who has waited longest, so that the work spreads. For a share `turns` of all tasks, drawn by
+        their names, waiting counts without an end (what is over one full bonus times a), so that nobody able starves: who
+        is .20 less likely to be right has their turn after some seven hours. Bounded, because who has waited longest
+        may just be away: then the offer is lost, for so many tasks and no more
 exploration  a small draw by task and worker, larger for who has given few answers, so that newcomers are seen and
         equals take turns
 
@@ -171,7 +174,8 @@ def row_of(worker: Candidate) -> Row:
 class _Terms(NamedTuple):
     """What is the same for all candidates of a task. `task_prefix` is the checksum of what a draw by task and worker begins
     with; `log_seconds` of the time that is left, None when there is none; `unknown` is the
-    chance to be in time of somebody of whom nothing is known and who has nothing in hand."""
+    chance to be in time of somebody of whom nothing is known and who has nothing in hand; `turn`: waiting counts without
+    an end."""
 
     weights: Weights
     task_prefix: int
@@ -181,6 +185,7 @@ class _Terms(NamedTuple):
     price_of_msat: float
     second: float
     unknown: float
+    turn: bool
 
 
 # total, the rest of a Score in its order but for the worker, and whose it is: a tuple, because sixty are made for one that
@@ -190,21 +195,23 @@ _Parts = tuple[float, float, float, float, float, float, float, float, float, Ro
 
 def _terms(question: Question, seconds_left: float, weights: Weights, second: float) -> _Terms:
     seconds = seconds_left - weights.response_seconds
+    prefix = crc32(f"{question.task_id}:".encode())
     return _Terms(
         weights,
-        crc32(f"{question.task_id}:".encode()),
+        prefix,
         math.log(seconds) if seconds > 0 else None,
         weights.quality_in_time * weights.stake(question.risk),
         weights.late,
         -weights.price / max(question.payout_msat, 1),
         second,
         in_time(Speed(mu=math.log(weights.typical_seconds), sigma=weights.spread), seconds),
+        prefix < weights.turns * 2**32,
     )
 
 
 def _parts(terms: _Terms, row: Row) -> _Parts:
     """Sixty times for each offer: `takes_of` and `in_time` stand here in full, because a call costs as much as they do."""
-    weights, task_prefix, log_seconds, worth, late, price_of_msat, second, unknown = terms
+    weights, task_prefix, log_seconds, worth, late, price_of_msat, second, unknown, turn = terms
     worker_id, right, floor_msat, load, usual, known, idle_seconds, taken, missed, answers = row
     takes = (taken + weights.takes * _OFFERS_WEIGHT) / (taken + missed + _OFFERS_WEIGHT)
     if log_seconds is None:
@@ -221,7 +228,9 @@ def _parts(terms: _Terms, row: Row) -> _Parts:
     price = takes * price_of_msat * floor_msat
     again = (1 - takes) * second
     idle = idle_seconds / weights.idle_full_seconds
-    idle = weights.idle * (0.0 if idle < 0 else idle if idle < 1 else 1.0)
+    if idle > 1:
+        idle = 1 + takes * (idle - 1) if turn else 1
+    idle = weights.idle * max(idle, 0.0)
     novelty = weights.newcomer_answers / (weights.newcomer_answers + answers)
     draw = crc32(worker_id.encode(), task_prefix) / 2**32  # [0, 1), the same for the same pair for ever
     exploration = weights.exploration * (0.2 + 0.8 * novelty) * draw

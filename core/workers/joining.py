@@ -69,6 +69,9 @@ async def join(tx: Transaction, token: str, new: Newcomer, terms: str) -> Opened
     kept.terms, kept.terms_accepted_at = new.terms, clock.from_ms(await tx.now_ms())
     await record(tx, actor=actor, action="worker.terms_accepted", subject=person.id, terms=new.terms)
     await set_languages(tx, person.id, new.languages, actor=actor)
+    tx.emit(
+        "worker.evidence", person.id
+    )  # there is none: their reliability begins as what is usual for the tier
     return await sessions.open_session(tx, person)
 
 

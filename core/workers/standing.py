@@ -4,6 +4,7 @@ runs after each piece of evidence; the pages show `standing_of`; an operator's w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +23,7 @@ from core.workers.row import announce_free, locked
 from core.workers.tables import TierChange, Worker, WorkerRecord, WorkerSettings
 from core.workers.tiers import Standing, Trust, step
 
+OPERATOR = "operator"  # the rule of a step that an operator has made
 CLOSE = 1e-9  # a change of the figure that is worth no write
 
 
@@ -34,14 +36,18 @@ async def reconsider(tx: Transaction, worker_id: str, trust: Trust) -> TierChang
     """Reliability and tier as the evidence has them now. Gives the change of tier, if any."""
     worker = await locked(tx, worker_id)
     rows = await of_worker(tx.session, worker_id)
-    figure = reliability_of(rows, worker.tier, trust)
-    if abs(worker.reliability - figure) > CLOSE:
-        worker.reliability = figure
     standing = await standing_of(tx.session, worker, rows, await tx.now_ms())
     wanted = step(await tx.now_ms(), standing, trust)
-    if wanted is None:
-        return None
-    return await _changed(tx, worker, wanted.to, wanted.rule, evidence_of(standing), actor="hub")
+    made = (
+        None
+        if wanted is None
+        else await _changed(tx, worker, wanted.to, wanted.rule, evidence_of(standing), actor="hub")
+    )
+    figure = reliability_of(rows, worker.tier, trust)  # shrunk to the tier that they have now
+    if abs(worker.reliability - figure) > CLOSE:
+        worker.reliability = figure
+        await tx.session.flush()
+    return made
 
 
 async def set_tier(tx: Transaction, worker_id: str, tier: int, reason: str, *, actor: str) -> TierChange:
@@ -51,7 +57,9 @@ async def set_tier(tx: Transaction, worker_id: str, tier: int, reason: str, *, a
         told = {"tier": f"Must be 0 to {MAX_TIER}"} if reason.strip() else {"reason": "The worker reads it"}
         raise Invalid("bad_tier", "A tier and a reason are needed", field_errors=told)
     worker = await locked(tx, worker_id)
-    return await _changed(tx, worker, tier, "operator", {"reason": reason.strip()}, actor=actor)
+    made = await _changed(tx, worker, tier, OPERATOR, {"reason": reason.strip()}, actor=actor)
+    tx.emit("worker.evidence", worker_id)  # reliability is shrunk to the tier
+    return made
 
 
 async def restore_tier(tx: Transaction, worker_id: str, tier: int, trust: Trust, *, actor: str) -> None:
@@ -88,7 +96,7 @@ async def standing_of(
         raise NotFound("unknown_worker", "There is no such worker")
     changes = list(
         await session.execute(
-            select(TierChange.at, TierChange.from_tier, TierChange.to_tier)
+            select(TierChange.at, TierChange.from_tier, TierChange.to_tier, TierChange.rule)
             .where(TierChange.worker_id == worker.id)
             .order_by(TierChange.id.desc())
             .limit(50)
@@ -108,12 +116,19 @@ async def standing_of(
         qa_agreed=sum(row.qa_agreed for row in rows),
         member_since_ms=clock.to_ms(person.created_at),
         changed_at_ms=clock.to_ms(changes[0][0]) if changes else None,
-        promoted_at_ms=next((clock.to_ms(at) for at, before, after in changes if after > before), None),
+        promoted_at_ms=next((clock.to_ms(at) for at, before, after, _ in changes if after > before), None),
+        lowered_at_ms=_lowered(changes[0]) if changes else None,
         alarmed_at_ms=max(alarms, default=None),
         floor=kept.tier_floor
         if kept is not None and floor_until is not None and clock.to_ms(floor_until) > now_ms
         else 0,
     )
+
+
+def _lowered(change: Any) -> int | None:
+    """When an operator lowered them, if that was the last word."""
+    at, before, after, rule = change
+    return clock.to_ms(at) if rule == OPERATOR and after < before else None
 
 
 def evidence_of(standing: Standing) -> dict[str, float | int | None]:

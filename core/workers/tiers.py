@@ -6,22 +6,28 @@ for with .05 more than what lets them fall (`leave`), so that nobody flutters. T
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from core.errors import Invalid
 from core.workers.model import MAX_TIER
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=3_650)]
 _DAY_MS = 86_400_000
 
 
 class Enter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a worker must have shown to come into a tier; all of it. `by_person`: only an operator lets them in."""
 
-    lower: float = 0.0
-    gold: int = 0
-    evidence: int = 0
-    days: int = 0
-    qa_seen: int = 0
-    qa_agreed: float = 0.0
+    lower: Share = 0.0
+    gold: Count = 0
+    evidence: Count = 0
+    days: Days = 0
+    qa_seen: Count = 0
+    qa_agreed: Share = 0.0
     by_person: bool = False
 
 
@@ -29,20 +35,20 @@ class Leave(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What makes a worker fall out of a tier; any of it. The lower bound counts once there is `evidence` behind it,
     so that nobody falls for being new. `alarm`: a sudden change for the worse."""
 
-    lower: float = 0.0
-    evidence: float = 20.0
-    qa_seen: int = 20
-    qa_agreed: float = 0.0
+    lower: Share = 0.0
+    evidence: Annotated[float, msgspec.Meta(ge=0)] = 20.0
+    qa_seen: Count = 20
+    qa_agreed: Share = 0.0
     alarm: bool = True
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One tier. `usual` is how often its workers are right, where nothing better is known of one; `may` is a sentence
-    for the page. `auto_assign`: its workers may have questions put into their hands without asking them first."""
+    on who they are: what they may do stands beside it on the page, from the rules in force (`hub/tier_rules.py`). `auto_assign`: its workers may have questions put into their hands without asking them first."""
 
     name: str
     may: str
-    usual: float
+    usual: Share
     auto_assign: bool = False
     enter: Enter = Enter()
     leave: Leave = Leave()
@@ -51,17 +57,17 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 def _tiers() -> list[Tier]:
     never = Leave(alarm=False)
     return [
-        Tier(name="new", may="Learn, and answer low-risk questions beside others.", usual=0.70, leave=never),
+        Tier(name="new", may="Everybody begins here.", usual=0.70, leave=never),
         Tier(
             name="known",
-            may="Answer low-risk questions.",
+            may="Has shown the basics.",
             usual=0.75,
             enter=Enter(lower=0.65, gold=10),
             leave=Leave(lower=0.60, evidence=10),
         ),
         Tier(
             name="trusted",
-            may="Answer medium-risk questions; have questions assigned without accepting each.",
+            may="Is relied on.",
             usual=0.82,
             auto_assign=True,
             enter=Enter(lower=0.75, evidence=50, days=14),
@@ -69,7 +75,7 @@ def _tiers() -> list[Tier]:
         ),
         Tier(
             name="expert",
-            may="Answer high-risk questions.",
+            may="Is relied on where a mistake is dear.",
             usual=0.90,
             auto_assign=True,
             enter=Enter(lower=0.85, evidence=200, qa_seen=20, qa_agreed=0.95),
@@ -77,7 +83,7 @@ def _tiers() -> list[Tier]:
         ),
         Tier(
             name="reviewer",
-            may="Judge the answers of others.",
+            may="Judges the answers of others.",
             usual=0.93,
             auto_assign=True,
             enter=Enter(by_person=True),
@@ -88,15 +94,15 @@ def _tiers() -> list[Tier]:
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The rules, from tier 0 up. A promotion comes `promotion_hours` after the last one at the earliest; an alarm keeps
-    a worker from one for `alarm_days`; what an appeal restored is safe from the rules for `restored_days`;
+    a worker from one for `alarm_days`, as an operator's lowering does; what an appeal restored is safe from the rules for `restored_days`;
     an appeal is decided within `appeal_hours`; `declines_to_pause` refused offers in a row pause a worker, 0: never."""
 
     tiers: list[Tier] = msgspec.field(default_factory=_tiers)
-    promotion_hours: int = 24
-    alarm_days: int = 14
-    restored_days: int = 30
-    appeal_hours: int = 72
-    declines_to_pause: int = 3
+    promotion_hours: Annotated[int, msgspec.Meta(ge=0, le=8_760)] = 24
+    alarm_days: Days = 14
+    restored_days: Days = 30
+    appeal_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 72
+    declines_to_pause: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 3
 
     def usual(self, tier: int) -> float:
         return self.tiers[min(tier, len(self.tiers) - 1)].usual
@@ -111,9 +117,29 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return frozenset(tier for tier in range(MAX_TIER + 1) if self.of(tier).auto_assign)
 
 
+def check(trust: Trust) -> None:
+    """Raises Invalid, which names the tier: too few, too many, two of a name, or one that lets fall whom it has just let in."""
+    wrong: dict[str, str] = {}
+    if not 2 <= len(trust.tiers) <= MAX_TIER + 1:
+        wrong["tiers"] = f"give 2 to {MAX_TIER + 1} of them, from tier 0 up"
+    names = [one.name.strip() for one in trust.tiers]
+    for number, one in enumerate(trust.tiers):
+        if not names[number] or names.index(names[number]) != number:
+            wrong[f"tiers[{number}].name"] = "a name of its own is needed"
+        if number == 0 or one.enter.by_person:
+            continue
+        for figure in ("lower", "qa_agreed"):
+            let_in, let_fall = getattr(one.enter, figure), getattr(one.leave, figure)
+            if let_fall > let_in:
+                wrong[f"tiers[{number}].leave.{figure}"] = f"at most {let_in:g}, which is enough to come in"
+    if wrong:
+        raise Invalid("trust", "These tiers cannot be used", field_errors=wrong)
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """All that the rules look at. `lower` is the lower bound over all task types, `weight` the evidence behind it that
-    is not forgotten, `evidence` all there ever was; times in ms UTC, None for never."""
+    is not forgotten, `evidence` all there ever was; `lowered_at_ms` is when an operator lowered them, unless something came
+    after; times in ms UTC, None for never."""
 
     tier: int
     lower: float
@@ -126,6 +152,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     changed_at_ms: int | None = None
     promoted_at_ms: int | None = None
     alarmed_at_ms: int | None = None
+    lowered_at_ms: int | None = None
     floor: int = 0
 
     @property
@@ -158,7 +185,7 @@ def missing(now_ms: int, worker: Standing, trust: Trust) -> list[str]:
         return []
     wanted = trust.of(worker.tier + 1).enter
     days = (now_ms - worker.member_since_ms) // _DAY_MS
-    alarmed = worker.alarmed_at_ms
+    alarmed, lowered = worker.alarmed_at_ms, worker.lowered_at_ms
     checks = [
         (wanted.by_person, "An operator decides about this tier."),
         (
@@ -185,6 +212,10 @@ def missing(now_ms: int, worker: Standing, trust: Trust) -> list[str]:
         (
             alarmed is not None and now_ms < alarmed + trust.alarm_days * _DAY_MS,
             f"{trust.alarm_days} days since a sudden run of wrong answers.",
+        ),
+        (
+            lowered is not None and now_ms < lowered + trust.alarm_days * _DAY_MS,
+            f"{trust.alarm_days} days since an operator lowered your tier.",
         ),
     ]
     return [sentence for lacks, sentence in checks if lacks]

@@ -41,6 +41,7 @@ from hub.api.worker_account_views import (
 from hub.api.worker_views import whole_sats
 from hub.pages.worker_me import months_of, type_lines
 from hub.services import Services
+from hub.tier_rules import general, published
 
 AnyRequest = Request[Any, Any, Any]
 SETTINGS = ("timezone", "hours", "languages", "priceFloorSats", "capacity", "autoAssign")
@@ -159,7 +160,12 @@ async def show_standing(
 @get("/tiers", name="worker_api.tiers")
 async def list_tiers(services: NamedDependency[Services]) -> TierList:
     """The published rules, from tier 0 up."""
-    return TierList(data=[tier_view(number, one) for number, one in enumerate(services.trust.tiers)])
+    trust, reviewers = services.trust, services.types.checks.review.reviewer_tier
+    rules = published(trust, services.policy, reviewers)
+    return TierList(
+        data=[tier_view(told, one) for told, one in zip(rules, trust.tiers, strict=True)],
+        rules=general(trust),
+    )
 
 
 @get("/me/earnings", name="worker_api.earnings")

@@ -12,6 +12,7 @@ from core.workers.tables import QuizAttempt, Suspension, TierChange, Worker, Wor
 from core.workers.tiers import Tier, Trust
 from hub.api.worker_views import PayView, View, whole_sats
 from hub.pages.worker_me import Month, TypeLine
+from hub.tier_rules import TierRules
 
 
 class OpenTask(View, frozen=True, kw_only=True):
@@ -95,18 +96,26 @@ class SettingsView(View, frozen=True, kw_only=True):
 
 
 class TierView(View, frozen=True, kw_only=True):
-    """The published rules of one tier, as `config/trust.yaml` has them."""
+    """The published rules of one tier: `enter` and `leave` as `config/trust.yaml` has them, and in words what its workers may
+    do, what lets somebody in (all of it) and what lets them fall (any of it)."""
 
     tier: int
     name: str
-    may: str
+    about: str
+    may: list[str]
+    risks: list[str]
+    comes_in: list[str]
+    falls: list[str]
     auto_assign: bool
     enter: dict[str, float | int | bool]
     leave: dict[str, float | int | bool]
 
 
 class TierList(View, frozen=True, kw_only=True):
+    """`rules` hold for all tiers, a sentence each."""
+
     data: list[TierView]
+    rules: list[str]
 
 
 class TrendView(View, frozen=True, kw_only=True):
@@ -244,11 +253,15 @@ def settings_view(worker: Worker, kept: WorkerSettings | None, trust: Trust) -> 
     )
 
 
-def tier_view(number: int, one: Tier) -> TierView:
+def tier_view(rules: TierRules, one: Tier) -> TierView:
     return TierView(
-        tier=number,
-        name=one.name,
-        may=one.may,
+        tier=rules.number,
+        name=rules.name,
+        about=rules.about,
+        may=rules.may,
+        risks=rules.risks,
+        comes_in=rules.comes_in,
+        falls=rules.falls,
         auto_assign=one.auto_assign,
         enter=msgspec.structs.asdict(one.enter),
         leave=msgspec.structs.asdict(one.leave),

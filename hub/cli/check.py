@@ -15,11 +15,14 @@ def command() -> None:
     settings, directory = load_settings()
     types = list(config_files.task_types(directory))
     check_money(settings, config_files.plans(directory))
-    config_files.policy(directory)
+    policy, people = config_files.policy(directory), config_files.people(directory)
+    for warning in config_files.out_of_reach(policy, people.trust):
+        click.echo(f"warning: {warning}", err=True)
     connectors = config_files.connectors(directory, config_files.process_environment())
     for config in connectors.values():
         for warning in config.warnings:
             click.echo(f"warning: {warning}", err=True)
     click.echo(
-        f"{directory}: {len(types)} task types, {len(connectors)} connectors, rails {', '.join(settings.rails.use)}: fine"
+        f"{directory}: {len(types)} task types, {len(list(people.quizzes))} quizzes, {len(connectors)} connectors, "
+        f"rails {', '.join(settings.rails.use)}: fine"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from msgspec.structs import asdict
 
 from core.access import invitations, people, sessions
 from core.access.roles import Role
@@ -15,8 +14,8 @@ from core.workers import actions as workers
 from core.workers import skills as worker_skills
 from core.workers import suspensions
 from core.workers.model import NewWorker
-from core.workers.tiers import Tier
 from hub.cli.common import OPERATOR, run, table
+from hub.tier_rules import TierRules, general, published
 from hub.wiring import Wiring
 
 
@@ -75,6 +74,9 @@ def add_worker(
                 payout_address=address,
             )
             await workers.create(tx, new, actor=OPERATOR)
+            tx.emit(
+                "worker.evidence", person.id
+            )  # there is none: reliability begins as is usual for the tier
             return await _link(wiring, tx, person)
 
     click.echo(run(act))
@@ -195,15 +197,18 @@ async def _worker_id(tx: people.Transaction, email: str) -> str:
 def tiers() -> None:
     """The rules of the trust tiers that are in force."""
 
-    async def act(wiring: Wiring) -> list[list[str]]:
-        found = wiring.services.trust.tiers
-        return [[str(number), one.name, one.may, _asks(one)] for number, one in enumerate(found)]
+    async def act(wiring: Wiring) -> tuple[list[TierRules], list[str]]:
+        s = wiring.services
+        return published(s.trust, s.policy, s.types.checks.review.reviewer_tier), general(s.trust)
 
-    table(run(act), ["tier", "name", "may", "asks for"])
-
-
-def _asks(tier: Tier) -> str:
-    return ", ".join(f"{name} {value}" for name, value in asdict(tier.enter).items() if value) or "nothing"
+    found, rules = run(act)
+    rows = [
+        [f"{one.number} {one.name}", "; ".join(one.may), "; ".join(one.comes_in), "; or ".join(one.falls)]
+        for one in found
+    ]
+    table(rows, ["tier", "may have", "comes in with", "falls by"])
+    for one in rules:
+        click.echo(one)
 
 
 async def _link(wiring: Wiring, tx: people.Transaction, person: Person) -> str:

@@ -9,7 +9,7 @@ import click
 from core.routing.shadow import Compared, agreement, compare
 from hub import config_files
 from hub.cli.common import run, table
-from hub.wiring import Wiring
+from hub.wiring import Wiring, in_force
 
 
 @click.group("routing")
@@ -24,9 +24,10 @@ def command() -> None:
 def shadow(policy: Path, limit: int, environment: str) -> None:
     """Whom the POLICY (a routing.yaml) would ask for the tasks that are open now, beside the policy in force. Nobody is
     offered anything."""
-    wanted = config_files.policy_file(policy)
+    found_policy = config_files.policy_file(policy)
 
     async def act(wiring: Wiring) -> list[Compared]:
+        wanted = in_force(found_policy, wiring.services.plans, wiring.services.trust)  # pools of experts too
         async with wiring.services.work.read(unlimited=True) as session:
             return await compare(
                 session,

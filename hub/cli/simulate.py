@@ -27,7 +27,9 @@ COLUMNS = ("in time", "and right", "answered", "accuracy", "cost sat", "gini", "
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A YAML file of the people and tasks (core/routing/simulator/world.py, Population).",
 )
-@click.option("--load", type=float, default=None, help="Work over hands; 1 is as much as can be done.")
+@click.option(
+    "--load", type=float, default=None, help="Work over hands, above 0; 1 is as much as can be done."
+)
 @click.option(
     "--tasks", type=click.IntRange(1, 1_000_000), default=None, help="How many tasks; 3000 without a file."
 )
@@ -45,7 +47,9 @@ COLUMNS = ("in time", "and right", "answered", "accuracy", "cost sat", "gini", "
 )
 @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="With --history.")
 @click.option("--peers", is_flag=True, help="Beside the plain ways too: random, round robin, cheapest …")
+@click.pass_context
 def command(
+    context: click.Context,
     file: Path | None,
     population: Path | None,
     load: float | None,
@@ -65,6 +69,7 @@ def command(
     from hub.cli.common import table
     from hub.settings_file import load_settings
 
+    _must_go_together(context, history)
     _, directory = load_settings()
     ways = [by_policy(config_files.policy(directory), name="in force")]
     if file is not None:
@@ -82,15 +87,23 @@ def command(
     table(rows, ("policy", *COLUMNS))
 
 
-def _made_up(file: Path | None, load: float | None, tasks: int | None, seed: int) -> World:
-    import msgspec
+def _must_go_together(context: click.Context, history: bool) -> None:
+    """What would be ignored is refused: figures of another world than was asked for mislead."""
+    made_up, recorded = ("population", "load", "tasks"), ("environment", "days")
+    for name in made_up if history else recorded:
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            told = "is of made-up tasks: leave --history away" if history else "goes with --history"
+            raise click.UsageError(f"--{name} {told}")
 
+
+def _made_up(file: Path | None, load: float | None, tasks: int | None, seed: int) -> World:
     from core.routing.simulator.world import Population, world
     from hub.settings_file import convert, read
 
-    wanted = Population(tasks=3_000) if file is None else convert(read(file), Population, file.name, {})
+    document = {"tasks": 3_000} if file is None else read(file)
     given = {name: value for name, value in (("load", load), ("tasks", tasks)) if value is not None}
-    return world(msgspec.structs.replace(wanted, **given), seed)
+    name = "the population" if file is None else file.name
+    return world(convert(document | given, Population, name, {}), seed)
 
 
 def _recorded(environment: str, days: int, seed: int) -> World:

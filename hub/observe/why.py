@@ -121,7 +121,7 @@ def _lines(why: Why) -> list[str]:
         stake = ", ".join(f"{risk} {stake:g}" for risk, stake in weights.stakes.items())
         lines.append(
             f"  weights: quality_in_time {weights.quality_in_time:g}, price {weights.price:g}, second_try "
-            f"{weights.second_try:g}, idle {weights.idle:g}, exploration {weights.exploration:g}; stake: {stake}"
+            f"{weights.second_try:g}, idle {weights.idle:g}, exploration {weights.exploration:g}; turns {weights.turns:g}; stake: {stake}"
         )
     return lines
 

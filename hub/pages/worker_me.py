@@ -32,6 +32,7 @@ from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
 from hub.pages.templating import page, see_other
 from hub.services import Services
+from hub.tier_rules import general, published
 
 AnyRequest = Request[Any, Any, Any]
 NOTICES = {
@@ -132,7 +133,8 @@ async def _me(
         test_money=test_money(services, worker.environment),
         standing=stands,
         missing=missing(now, stands, services.trust),
-        tiers=services.trust.tiers,
+        tiers=published(services.trust, services.policy, services.types.checks.review.reviewer_tier),
+        rules=general(services.trust),
         tier=services.trust.of(worker.tier),
         days=DAYS,
         may_auto_assign=worker.tier in services.trust.auto_assigned,

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from core.routing.predict import CURVE
 
+_Part = Annotated[float, Meta(ge=0, le=0.95)]
 _CURVE_STEPS = [*CURVE[:3], *[CURVE[3]] * 3, *[CURVE[4]] * 5]
 
 
@@ -60,26 +63,31 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 class Population(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A made-up crowd. Variances are those of ln(seconds) between and within people, as they were measured on real
-    assignments (27 % between), scaled to people who know their trade. `load` 1 is as much work as the hands that are there
+    assignments (27 % between), scaled to people who know their trade. `online` is the share of them who are there, in sessions of `session_seconds`; 1:
+    all of them, all the time. `load` 1 is as much work as the hands that are there
     can do when tasks are given to anybody, offers and refusals included."""
 
-    workers: int = 250
-    tasks: int = 6_000
-    skills: int = 12
-    load: float = 0.7
-    online: float = 0.5
-    session_seconds: float = 7_200.0
-    declines: float = 0.25
-    gone: float = 0.03
-    experience: int = 30
-    between: float = 0.35
-    within: float = 0.5
-    honesty: float = 0.8
-    honesty_spread: float = 0.1
-    median_seconds: float = 180.0
-    sla_factors: tuple[float, ...] = (2.0, 3.0, 5.0)
-    sla_extra_seconds: float = 60.0
-    payout_msat: int = 2_000_000
+    workers: Annotated[int, Meta(ge=1, le=100_000)] = 250
+    tasks: Annotated[int, Meta(ge=1, le=1_000_000)] = 6_000
+    skills: Annotated[int, Meta(ge=1, le=1_000)] = 12
+    load: Annotated[float, Meta(gt=0, le=100)] = 0.7
+    online: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    session_seconds: Annotated[float, Meta(ge=1, le=1e7)] = 7_200.0
+    declines: _Part = 0.25
+    gone: _Part = 0.03
+    experience: Annotated[int, Meta(ge=0, le=10_000)] = 30
+    between: Annotated[float, Meta(ge=0, le=3)] = 0.35
+    within: Annotated[float, Meta(gt=0, le=3)] = 0.5
+    honesty: Annotated[float, Meta(ge=0, le=1)] = 0.8
+    honesty_spread: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    median_seconds: Annotated[float, Meta(ge=1, le=1e6)] = 180.0
+    sla_factors: Annotated[tuple[Annotated[float, Meta(gt=0, le=1_000)], ...], Meta(min_length=1)] = (
+        2.0,
+        3.0,
+        5.0,
+    )
+    sla_extra_seconds: Annotated[float, Meta(ge=0, le=1e6)] = 60.0
+    payout_msat: Annotated[int, Meta(ge=1, le=2**53)] = 2_000_000
 
 
 def world(population: Population, seed: int) -> World:
@@ -160,6 +168,8 @@ def _rate(population: Population, people: tuple[Person, ...], medians: dict[str,
 
 def _with_sessions(population: Population, one: Person, horizon: float, draw: random.Random) -> Person:
     """Times of coming and going, in turn; the first is a coming, at 0 for those who are there when it begins."""
+    if population.online >= 1:
+        return msgspec.structs.replace(one, online=(0.0,))
     length = population.session_seconds
     away = length * (1 - population.online) / population.online
     now = 0.0 if draw.random() < population.online else draw.expovariate(1 / away)

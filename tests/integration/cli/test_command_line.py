@@ -57,11 +57,56 @@ def test_check_of_what_we_ship(bare: Hub, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HUB_CONFIG_DIR", str(ROOT / "config"))
     types = len(list((ROOT / "config" / "task_types").glob("*.yaml")))
     connectors = len(list((ROOT / "config" / "connectors").glob("*.yaml")))
+    quizzes = len(list((ROOT / "config" / "quizzes").glob("*.yaml")))
     answer = bare("check")
     assert answer.code == 0
     assert answer.lines == [
-        f"{ROOT}/config: {types} task types, {connectors} connectors, rails sandbox: fine"
+        f"{ROOT}/config: {types} task types, {quizzes} quizzes, {connectors} connectors, rails sandbox: fine"
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            "routing.yaml",
+            "late_percent: 40",
+            "late_percent: 0",
+            "Expected `int` >= 1 - at `$.sla.late_percent`",
+        ),
+        (
+            "routing.yaml",
+            "retry_seconds: 30",
+            "retry_seconds: 0",
+            "Expected `int` >= 1 - at `$.retry_seconds`",
+        ),
+        ("routing.yaml", "critical: 3}", "critical: 9}", "Expected `int` <= 4 - at `$.minimum_tier[...]`"),
+        ("trust.yaml", "lower: 0.60", "lower: 0.7", "tiers[1].leave.lower: at most 0.65"),
+        ("trust.yaml", "usual: 0.70", "usual: 7", "Expected `float` <= 1.0 - at `$.tiers[0].usual`"),
+        ("quizzes/general.yaml", "needed: 5", "needed: 9", "needed: No more than draw, which is 6"),
+        ("terms.md", "", None, "is missing or empty"),
+    ],
+)
+def test_check_reads_what_is_about_people(
+    bare: Hub, config_folder: Path, file: str, old: str, new: str | None, told: str
+) -> None:
+    path = config_folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text("" if new is None else text.replace(old, new, 1))
+    answer = bare("check")
+    assert (answer.code, told in answer.err) == (2, True), answer.err
+
+
+def test_check_warns_of_a_risk_that_no_tier_reaches(bare: Hub, config_folder: Path) -> None:
+    path = config_folder / "trust.yaml"
+    text = path.read_text()
+    path.write_text(text[: text.index("  - name: expert")] + text[text.index("promotion_hours") :])
+    answer = bare("check")
+    assert answer.code == 0
+    assert answer.err.startswith(
+        "warning: routing.yaml: minimum_tier.critical: 3, but the highest tier of trust.yaml is 2"
+    )
 
 
 def test_check_warns_of_a_secret_that_is_not_there(bare: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,3 +93,44 @@ def test_whom_another_policy_would_ask(hub: Hub, workers: list[str], config_fold
     assert succeed(hub("routing", "shadow", str(config_folder / "routing.yaml"))) == [
         "no task of the live environment is open: nothing to compare"
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--load", "0"), "Expected `float` > 0.0 - at `$.load`"),
+        (("--load", "nan"), "Expected `float` > 0.0 - at `$.load`"),
+        (("--load", "-1"), "Expected `float` > 0.0 - at `$.load`"),
+        (("--history", "--load", "2"), "--load is of made-up tasks: leave --history away"),
+        (("--history", "--tasks", "5"), "--tasks is of made-up tasks: leave --history away"),
+        (("--days", "3"), "--days goes with --history"),
+        (("--environment", "test"), "--environment goes with --history"),
+    ],
+)
+def test_what_a_simulation_cannot_do_is_said(bare: Hub, words: tuple[str, ...], told: str) -> None:
+    answer = bare("simulate", *words)
+    assert (answer.code, told in answer.err) == (2, True), answer.err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "workers: 0", "skills: 0", "online: 0", "declines: 1", "sla_factors: []", "sla_factors: [0]",
+        "experience: -1", "session_seconds: 0", "median_seconds: 0", "honesty: 2", "payout_msat: 0",
+    ],
+)  # fmt: skip
+def test_a_population_that_cannot_be_names_the_field(bare: Hub, tmp_path: Path, wrong: str) -> None:
+    crowd = tmp_path / "crowd.yaml"
+    crowd.write_text(wrong)
+    answer = bare("simulate", "--population", str(crowd), "--tasks", "5")
+    assert (answer.code, answer.err.startswith("configuration: crowd.yaml: Expected")) == (2, True), (
+        answer.err
+    )
+    assert f"at `$.{wrong.partition(':')[0]}" in answer.err
+
+
+def test_people_who_are_always_there_and_the_file_yields_to_the_words(bare: Hub, tmp_path: Path) -> None:
+    crowd = tmp_path / "crowd.yaml"
+    crowd.write_text("{workers: 8, skills: 2, online: 1, tasks: 400, load: 0.3}")
+    headings, ours = table(succeed(bare("simulate", "--population", str(crowd), "--tasks", "40")))
+    assert (headings[0], ours[0], ours[3]) == ("policy", "in force", "1.000")

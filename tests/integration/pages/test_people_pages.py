@@ -41,6 +41,12 @@ async def test_sign_up_is_open_where_the_file_says_so_and_the_same_to_everybody(
 async def test_the_account_is_saved_whole_or_shown_with_its_faults(stage: Stage) -> None:
     page = words((await stage.worker.http.get("/worker/me")).text)
     assert "From tier 2 on you can have questions assigned without accepting each." in page
+    assert "Everybody begins here. You may have questions of low and medium risk." in page
+    assert (
+        "1 known Has shown the basics. Questions of low and medium risk. A lower bound of 65 % right answers; "
+        "10 answers to questions whose answer is known A lower bound under 60 %, from 10 judged answers on; or a sudden "
+        "run of wrong answers" in page
+    )
     form = {"timezone": "Europe/Berlin", "mon_from": "09:00", "mon_to": "17:00", "languages": "de, en"}
     form |= {"price_floor": "21", "capacity": "4"}
     for wrong, told in (

@@ -145,6 +145,14 @@ async def test_standing_earnings_and_the_rules_of_the_tiers(stage: Stage) -> Non
         (0, False), (1, False), (2, True), (3, True), (4, True),
     ]  # fmt: skip
     assert tiers[1]["enter"]["gold"] == 10
+    assert (tiers[2]["risks"], tiers[2]["may"]) == (
+        ["low", "medium", "high"],
+        ["questions of low, medium and high risk", "questions assigned without accepting each, if they wish"],
+    )
+    assert tiers[1]["comesIn"] == [
+        "a lower bound of 65 % right answers", "10 answers to questions whose answer is known",
+    ]  # fmt: skip
+    assert "Up one tier at a time, at most one in 24 hours." in (await _said(stage, "GET", "/tiers"))["rules"]
     assert await _said(stage, "GET", "/me/earnings") == {
         "months": [], "paidSats": 0, "onItsWaySats": 0, "owedSats": 0,
     }  # fmt: skip

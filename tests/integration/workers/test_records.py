@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
+from core import clock
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Invalid
 from core.outbox.tables import OutboxRow
@@ -137,3 +138,12 @@ async def test_an_operator_sets_any_tier_with_a_reason(work: UnitOfWork) -> None
         change = await standing.set_tier(tx, worker_id, 0, "Two accounts of one person", actor="person:o")
     assert (change.from_tier, change.to_tier, change.actor) == (3, 0, "person:o")
     assert change.evidence == {"reason": "Two accounts of one person"}
+    async with work.read() as session:
+        worker = await session.get_one(Worker, worker_id)
+        stands = await standing.standing_of(session, worker, [], clock.now_ms())
+        topics = list(await session.scalars(select(OutboxRow.topic).where(OutboxRow.subject == worker_id)))
+    assert stands.lowered_at_ms == clock.to_ms(change.at)
+    assert topics == ["worker.evidence"]
+    assert await reconsidered(work, worker_id, TRUST) is None
+    async with work.read() as session:
+        assert (await session.get_one(Worker, worker_id)).reliability == pytest.approx(TRUST.usual(0))

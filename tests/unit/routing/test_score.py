@@ -102,6 +102,25 @@ def test_idle_is_a_bonus_with_an_end() -> None:
     assert score(QUESTION, worker(idle_seconds=-5), 300, PLAIN).idle == 0
 
 
+def test_nobody_able_starves_and_whoever_is_away_loses_few_offers() -> None:
+    better = worker(worker_id="better", reliability=0.9, idle_seconds=0)
+    worse = worker(worker_id="worse", reliability=0.7, idle_seconds=12 * 3600)
+    away = worker(worker_id="away", reliability=0.7, idle_seconds=12 * 3600, offers_missed=40)
+    tasks = [msgspec.structs.replace(QUESTION, task_id=f"t{number}") for number in range(1000)]
+
+    def turns_of(*people: Candidate, weights: Weights = PLAIN) -> int:
+        return sum(ranked(one, people, 600, weights)[0].worker_id != "better" for one in tasks)
+
+    assert turns_of(better, worse) == 38  # of a thousand: about `turns`
+    assert turns_of(better, worse, weights=Weights(exploration=0, turns=0)) == 0
+    assert (
+        turns_of(better, msgspec.structs.replace(worse, idle_seconds=3 * 3600)) == 0
+    )  # not for a short wait
+    assert turns_of(better, away) == 0  # who leaves offers unanswered is not worth losing one more
+    [first, *_] = [one for one in tasks if ranked(one, [better, worse], 600, PLAIN)[0].worker_id == "worse"]
+    assert score(first, worse, 600, PLAIN).idle == pytest.approx(0.03 * (1 + 0.75 * 11))
+
+
 def test_no_time_left_no_chance() -> None:
     speed = Speed(mu=5.0, sigma=0.8)
     assert in_time(speed, 0) == in_time(speed, -1) == 0.0

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from core.workers.tiers import Standing, Step, Trust, missing, step
+from core.errors import Invalid
+from core.workers.tiers import Enter, Leave, Standing, Step, Trust, check, missing, step
 
 DAY = 86_400_000
 NOW = 100 * DAY
@@ -49,12 +50,37 @@ def test_a_reviewer_is_made_by_a_person() -> None:
             {"alarmed_at_ms": NOW - DAY, "changed_at_ms": NOW},
             "14 days since a sudden run of wrong answers.",
         ),
+        (0, {"lowered_at_ms": NOW - 13 * DAY}, "14 days since an operator lowered your tier."),
     ],
 )
 def test_what_is_missing_is_said(tier: int, lacking: dict[str, Any], sentence: str) -> None:
     worker = replace(GOOD, tier=tier, **lacking)
     assert missing(NOW, worker, TRUST) == [sentence]
     assert step(NOW, worker, TRUST) is None
+
+
+def test_tiers_that_cannot_work_are_told() -> None:
+    check(TRUST)
+    new, known, trusted, *_ = TRUST.tiers
+    for tiers, told in (
+        ([new], {"tiers": "give 2 to 5 of them, from tier 0 up"}),
+        (TRUST.tiers[:2] * 3, {"tiers", *(f"tiers[{n}].name" for n in range(2, 6))}),
+        ([new, replace(known, name=" ")], {"tiers[1].name": "a name of its own is needed"}),
+        (
+            [new, replace(known, leave=Leave(lower=0.66))],
+            {"tiers[1].leave.lower": "at most 0.65, which is enough to come in"},
+        ),
+        (
+            [new, known, replace(trusted, enter=Enter(lower=0.9, qa_agreed=0.5), leave=Leave(qa_agreed=0.6))],
+            {"tiers[2].leave.qa_agreed": "at most 0.5, which is enough to come in"},
+        ),
+    ):
+        with pytest.raises(Invalid) as refused:
+            check(Trust(tiers=list(tiers)))
+        if isinstance(told, set):
+            assert set(refused.value.field_errors) == told
+        else:
+            assert refused.value.field_errors == told
 
 
 def test_one_step_up_a_day() -> None:
