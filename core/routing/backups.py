@@ -46,6 +46,14 @@ class NoBackup(StrEnum):
     SPENT = "spent"  # the skill's share of backups is used up for now
 
 
+SENTENCES: dict[NoBackup, str] = {
+    NoBackup.NOBODY_FREE: "nobody who may take it has a hand free",
+    NoBackup.NEEDED_ELSEWHERE: "as many tasks wait for the people who have a hand free",
+    NoBackup.BUSY: "the people of a skill that it asks for are nearly all at work",
+    NoBackup.SPENT: "the share of backups of a skill that it asks for is used up for now",
+}
+
+
 def refusal(rules: Backups, budgets: list[Budget], free: int, waiting: int) -> NoBackup | None:
     """Why not now; None to go ahead. `free` are the eligible people with a hand free, `waiting` the tasks of the same kind
     that nobody has; one budget for each skill that the task asks for."""

@@ -23,6 +23,7 @@ from core.routing.states import AssignmentKind
 from core.routing.tables import RoutingDecision
 from core.tasks.model import RiskTier
 
+TAKEN = "taken"  # nobody was chosen: the worker took it from the queue
 SHOWN = 8  # candidates whose scores are kept
 _DAY_MS = 86_400_000
 FORGET_AT_ONCE = 20_000
@@ -45,7 +46,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`able` of `total` workers may take the task, `looked_at` of them were scored; `falls` counts the others by the first
     rule that refuses them. Without anybody able, `without` says how many could if one rule were not there. `source` is
     `directory` or `scan`; a scan counts nobody whom its query leaves out. `how` the order of the candidates was made, with
-    their `draws` where it was not by score (`drawing.py`)."""
+    their `draws` where it was not by score (`drawing.py`). `not_now`: why no backup was looked for (`backups.NoBackup`)."""
 
     asking: Asking
     seconds_left: float
@@ -59,6 +60,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     without: dict[str, int] = {}
     how: str = SCORE
     draws: dict[str, float] = {}
+    not_now: str = ""
 
     @property
     def binds(self) -> str | None:
@@ -73,8 +75,11 @@ def decided(
     seconds_left: float,
     policy: Policy,
     draws: Draws | None = None,
+    *,
+    taken: bool = False,
+    not_now: str = "",
 ) -> Decision:
-    """`scores` are of all who were looked at, best first, or the best of them."""
+    """`scores` are of all who were looked at, best first, or the best of them; `taken`: of the one who took it."""
     return Decision(
         asking=Asking(
             environment=question.environment,
@@ -97,7 +102,8 @@ def decided(
         ),
         falls={str(reason): count for reason, count in shortlist.falls.items()},
         without={str(reason): count for reason, count in shortlist.without.items()},
-        how=SCORE if draws is None else draws.how,
+        how=TAKEN if taken else SCORE if draws is None else draws.how,
+        not_now=not_now,
         draws={}
         if draws is None
         else {one.worker_id: draws.by_worker[one.worker_id] for one in scores[:SHOWN]},

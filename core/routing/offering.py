@@ -67,14 +67,6 @@ async def offer_to_best(
     return None
 
 
-async def free_for(tx: Transaction, task: Task, kind: TaskType, policy: Policy) -> int:
-    """How many could take the task now; of a scan nobody beyond `policy.candidates` is counted."""
-    now = await tx.now_ms()
-    [asked] = await questions(tx.session, [(task, kind)], policy)
-    seconds_left = time_left(task, kind, now)
-    return (await shortlist(tx.database, tx.session, asked.question, now, seconds_left, policy)).able
-
-
 def time_left(task: Task, kind: TaskType, now: int) -> float:
     """Seconds that somebody who is offered the task now has for it."""
     return (deadlines(task, kind).due_ms(now) - now) / 1000

@@ -16,12 +16,14 @@ from core.db.unit_of_work import Transaction
 from core.errors import Conflict, Invalid, NotFound
 from core.routing.assignments import claim_first, leave, task_for_update
 from core.routing.candidates import questions
+from core.routing.decisions import decided, keep
 from core.routing.eligible import SENTENCES_TO_WORKER, Refusal, refusals
 from core.routing.model import Candidate, Policy, Question
 from core.routing.offering import offered, set_timers, time_left
 from core.routing.people import named_workers
 from core.routing.promise import promise
 from core.routing.score import ranked
+from core.routing.shortlist import explained
 from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.changes import change
@@ -112,13 +114,16 @@ async def _claimed(
     tx: Transaction, task: Task, kind: Any, me: Candidate, question: Question, slot: int, policy: Policy
 ) -> Assignment:
     now = await tx.now_ms()
-    [score] = ranked(question, [me], time_left(task, kind, now), policy.weights)
+    left = time_left(task, kind, now)
+    [score] = ranked(question, [me], left, policy.weights)
     made = offered(task, kind, score, slot, now, AssignmentKind.PRIMARY)
     if await claim_first(tx, made, [(me.worker_id, score.total)]) is None:
         raise Conflict("hands_full", "Your hands are full, or somebody was faster")
     row = await tx.session.get_one(Assignment, made.id)
     await leave(tx, row, AssignmentState.ACCEPTED, accepted_at=clock.from_ms(now))
     await promise(tx, task, row, policy)
+    decision = decided(question, explained(question, [me], [me]), [score], left, policy, taken=True)
+    await keep(tx, decision, task.id, AssignmentKind.PRIMARY, slot, row.id)
     return row
 
 

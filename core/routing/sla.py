@@ -12,12 +12,15 @@ from core.outbox.rows import Lease
 from core.routing import automatic, budget
 from core.routing.assignments import end_all, leave, living, task_for_update
 from core.routing.backups import refusal
+from core.routing.candidates import questions
 from core.routing.deadlines import Owed, overdue, owed
+from core.routing.decisions import decided, keep
 from core.routing.endings import expire
 from core.routing.house import for_one_alone
 from core.routing.late import TAKEN_BACK
 from core.routing.model import Policy
-from core.routing.offering import deadlines, free_for, held, offer_to_best, set_timers, try_again
+from core.routing.offering import deadlines, held, offer_to_best, set_timers, time_left, try_again
+from core.routing.shortlist import shortlist
 from core.routing.states import HOLDS_CAPACITY, AssignmentKind, AssignmentState
 from core.tasks.changes import change
 from core.tasks.states import ENDED, TaskStatus
@@ -64,12 +67,20 @@ async def ring(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy) 
 
 
 async def _back_up(tx: Transaction, task: Task, kind: TaskType, types: TaskTypes, policy: Policy) -> bool:
-    """A second person is offered the task if there are hands to spare for it. False when not."""
+    """A second person is offered the task if there are hands to spare for it. False when not; why is kept."""
     skills, rules = frozenset(task.skills) | frozenset(kind.skills), policy.sla.backups
     held_budgets = await budget.budgets(tx, task.environment, skills, types, rules)
     waiting = await budget.waiting(tx, task.environment, skills, types)
-    why_not = refusal(rules, held_budgets, await free_for(tx, task, kind, policy), waiting)
-    if why_not is not None or not await offer_to_best(tx, task, kind, policy, role=AssignmentKind.BACKUP):
+    now, role = await tx.now_ms(), AssignmentKind.BACKUP
+    [asked] = await questions(tx.session, [(task, kind)], policy)
+    left = time_left(task, kind, now)
+    found = await shortlist(tx.database, tx.session, asked.question, now, left, policy)
+    why_not = refusal(rules, held_budgets, found.able, waiting)
+    if why_not is not None:
+        decision = decided(asked.question, found, [], left, policy, not_now=str(why_not))
+        await keep(tx, decision, task.id, role, asked.free_slot, None)
+        return False
+    if not await offer_to_best(tx, task, kind, policy, role=role):
         return False
     await budget.spend(tx, task.environment, skills)
     return True

@@ -12,7 +12,7 @@ from core.tasks.tables import Task
 from core.verification.replay import Replayed
 from core.verification.replay import replay as replay_task
 from hub.cli.common import OPERATOR, run
-from hub.observe import trail
+from hub.observe import trail, why_one
 from hub.observe import why as reasons
 from hub.wiring import Wiring
 
@@ -36,15 +36,22 @@ def show(task_id: str) -> None:
 
 @command.command("why")
 @click.argument("task_id")
-def why(task_id: str) -> None:
+@click.option(
+    "--worker", "who", default="", help="Why not this one, by e-mail address or id, as things are now."
+)
+def why(task_id: str, who: str) -> None:
     """Why a task was offered to whom: candidates, scores, weights, and who could not take it for which reason."""
 
     async def act(wiring: Wiring) -> str:
-        async with wiring.services.work.read() as session:
-            if await session.get(Task, task_id) is None:
+        s = wiring.services
+        async with s.work.read() as session:
+            task = await session.get(Task, task_id)
+            if task is None:
                 raise NotFound("task_not_found", f"There is no task {task_id}")
+            if who:
+                return "\n".join(await why_one.lines(session, task, who, s.types, wiring.policy))
             told = await reasons.of_task(session, task_id)
-        return reasons.render_text(told) or "Nobody has been looked for yet."
+            return reasons.render_text(told) or await why_one.untold(session, task, wiring.policy)
 
     click.echo(run(act))
 

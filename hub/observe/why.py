@@ -9,7 +9,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
-from core.routing.decisions import Decision
+from core.routing.backups import SENTENCES as NO_BACKUP
+from core.routing.backups import NoBackup
+from core.routing.decisions import TAKEN, Decision
 from core.routing.decisions import of_task as decisions_of
 from core.routing.eligible import SENTENCES, Refusal
 from core.routing.queries import of_task as assignments_of
@@ -61,7 +63,7 @@ def told(row: RoutingDecision, decision: Decision, chosen: str | None) -> Why:
             code=code,
             sentence=SENTENCES[Refusal(code)],
             count=count,
-            without=decision.without.get(code, 0) if not decision.candidates else None,
+            without=None if decision.candidates or decision.not_now else decision.without.get(code, 0),
         )
         for code, count in decision.falls.items()
     ]
@@ -71,6 +73,10 @@ def told(row: RoutingDecision, decision: Decision, chosen: str | None) -> Why:
 
 
 def _headline(row: RoutingDecision, decision: Decision, chosen: str | None) -> str:
+    if decision.not_now:
+        return f"{row.kind}{often(row)}: not now, {NO_BACKUP[NoBackup(decision.not_now)]}"
+    if chosen is not None and decision.how == TAKEN:
+        return f"{row.kind} taken from the queue by {chosen}"
     if chosen is not None:
         what = (
             "scored" if decision.looked_at == decision.able else f"of whom {decision.looked_at} were scored"
@@ -80,11 +86,14 @@ def _headline(row: RoutingDecision, decision: Decision, chosen: str | None) -> s
         )
     if decision.candidates:
         return f"{row.kind}: whoever could take it was gone when they were asked"
-    often = f" ({row.times} times)" if row.times > 1 else ""
     binds = decision.binds
     if binds is None:
-        return f"{row.kind}: nobody{often}: there are no workers"
-    return f"{row.kind}: nobody of {decision.total} workers can take it{often}; the last ones {SENTENCES[Refusal(binds)]}"
+        return f"{row.kind}: nobody{often(row)}: there are no workers"
+    return f"{row.kind}: nobody of {decision.total} workers can take it{often(row)}; the last ones {SENTENCES[Refusal(binds)]}"
+
+
+def often(row: RoutingDecision) -> str:
+    return f" ({row.times} times)" if row.times > 1 else ""
 
 
 def render_text(whys: Sequence[Why]) -> str:

@@ -9,6 +9,7 @@ from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
@@ -25,7 +26,7 @@ from core.tasks.states import CANCELLABLE, TaskStatus
 from core.tasks.tables import Task
 from hub import auth
 from hub.observe import trail as trails
-from hub.observe import why
+from hub.observe import why, why_one
 from hub.observe.trail_entries import timeline
 from hub.pages import operator_reads as reads
 from hub.pages.desk import test_money
@@ -88,11 +89,14 @@ async def show_task(
     task_id: FromPath[str],
     person: NamedDependency[SignedIn],
     services: NamedDependency[Services],
+    worker: FromQuery[str] = "",
 ) -> Response[str]:
-    """The whole trail of one task."""
+    """The whole trail of one task; `worker`: and why this one may take it, or may not."""
     trail = await _trail(services, task_id)
     async with services.work.read() as session:
         whys = await why.of_task(session, task_id)
+        untold = "" if whys else await why_one.untold(session, trail.task, services.policy)
+        about = await _about(session, trail.task, worker, services)
     return page(
         "operator_task.html",
         person,
@@ -105,12 +109,24 @@ async def show_task(
         moods=MOODS,
         entries=timeline(trail),
         whys=whys[::-1],
+        untold=untold,
+        worker=worker.strip(),
+        about=about,
         parts=why.EXPLAINED,
         pretty=_pretty,
         may_operate=may(person.role, Scope.OPERATE),
         cancellable=trail.task.status in CANCELLABLE,
         dead_callbacks=[row for row in trail.deliveries if row.state == CallbackState.DEAD],
     )
+
+
+async def _about(session: AsyncSession, task: Task, worker: str, services: Services) -> list[str]:
+    if not worker.strip():
+        return []
+    try:
+        return await why_one.lines(session, task, worker, services.types, services.policy)
+    except NotFound as error:
+        return [error.message]
 
 
 @get("/tasks/{task_id:str}/raw", name="operator.task.raw", include_in_schema=False)

@@ -95,6 +95,24 @@ def test_whom_another_policy_would_ask(hub: Hub, workers: list[str], config_fold
     ]
 
 
+def test_why_and_why_not_this_one(hub: Hub, workers: list[str]) -> None:
+    task_id = "01900000-0000-7000-8000-000000000014"  # it waits for funds and pays too little
+    assert succeed(hub("task", "why", task_id)) == [
+        "Nobody is looked for yet: it waits for funds of its organisation."
+    ]
+    told = succeed(hub("task", "why", task_id, "--worker", workers[GOOD]))
+    assert told[1:] == [
+        "  ask for more than the task pays (price)",
+        "Nobody may have it yet: it waits for funds of its organisation.",
+    ]
+    unknown = hub("task", "why", task_id, "--worker", "eve@example.test")
+    assert (unknown.code, unknown.err) == (
+        1,
+        "unknown_worker: No worker has the id or e-mail address eve@example.test\n",
+    )
+    assert hub("task", "why", "nonsense").err == "task_not_found: There is no task nonsense\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

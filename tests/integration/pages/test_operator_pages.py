@@ -74,6 +74,15 @@ async def test_the_whole_trail_on_one_page(stage: Stage) -> None:
     assert rows["task"]["id"] == task_id
     assert rows["submissions"][0]["output"] == GOOD
     assert (await stage.operator.http.get(f"/operator/tasks/{uuid7()}", headers=HTML)).status_code == 404
+    for who, told in (
+        (
+            "Ana@example.test",
+            "Ana ({}) may not take it as things are now. They had this task before (had_it) It is over",
+        ),
+        ("<b>", "No worker has the id or e-mail address <b>"),
+    ):
+        page = await stage.operator.http.get(f"/operator/tasks/{task_id}", params={"worker": who})
+        assert told.format(stage.worker.id) in words(page.text)
 
 
 async def test_the_trail_as_text(stage: Stage) -> None:
