@@ -28,9 +28,10 @@ class _Sequence:
 _sequence = _Sequence()
 
 
-def uuid7() -> str:
-    """A version 7 UUID: 48 bits of milliseconds, 12 of sequence, 62 random bits; sorts by time of making."""
-    stamp = _sequence.next()
+def uuid7(at_ms: int | None = None) -> str:
+    """A version 7 UUID: 48 bits of milliseconds, 12 of sequence, 62 random bits; sorts by time of making, or as if made at
+    `at_ms`."""
+    stamp = _sequence.next() if at_ms is None else at_ms << 12 | secrets.randbits(11)
     value = stamp >> 12 << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -26,7 +26,7 @@ from core.routing.assignments import OFFER_EXPIRED, leave, living, task_for_upda
 from core.routing.at_once import offer_at_once
 from core.routing.deadlines import late_alone
 from core.routing.endings import cancel
-from core.routing.house import for_one_alone
+from core.routing.house import for_one_alone, wait_like_real_ms
 from core.routing.model import LateAnswers, Policy
 from core.routing.offering import backup_at_ms, held, offer_to_best, set_timers, try_again
 from core.routing.promise import promise
@@ -180,7 +180,8 @@ async def submit(
     await _audit(tx, assignment, "submitted")
     if task.status in (TaskStatus.ASSIGNED, TaskStatus.POSTED):
         await change(tx, task, TaskStatus.SUBMITTED, actor=f"person:{worker_id}")
-        tx.emit("submission.received", submission.id)
+        wait_ms = await wait_like_real_ms(tx, worker_id, task) if for_one_alone(task) else 0
+        tx.emit("submission.received", submission.id, delay=wait_ms / 1000)
     elif task.answers_wanted > 1:
         tx.emit("submission.received", submission.id)
     return submission

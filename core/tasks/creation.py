@@ -52,6 +52,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     hard_stop_seconds: int
     fee_minimum_msat: int = 0
     answers_wanted: int = 1
+    age_ms: int = 0  # as if it had been asked so long ago
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -243,11 +244,12 @@ async def _write(tx: Transaction, items: list[Prepared]) -> dict[str, bytes]:
         return {}
     funded = await _funding(tx, items)
     now = await tx.now_ms()
-    bodies = {item.id: _body(item, now, funded=funded[item.id]) for item in items}
-    events = [_event(item, bodies[item.id], now) for item in items]
+    made = {item.id: now - item.age_ms for item in items}
+    bodies = {item.id: _body(item, made[item.id], funded=funded[item.id]) for item in items}
+    events = [_event(item, bodies[item.id], made[item.id]) for item in items]
     inserted = await insert_tasks(
         tx,
-        [_row(item, funded[item.id], now) for item in items],
+        [_row(item, funded[item.id], made[item.id]) for item in items],
         [_reservation(item, now) for item in items if funded[item.id] and item.quote.total_msat],
         events,
     )

@@ -24,7 +24,7 @@ from core.outbox.rows import Lease
 from core.repairs.actions import Kind, needed
 from core.routing.assignments import claim, task_for_update
 from core.routing.automatic import accept_at_once
-from core.routing.house import GOLD_ORGANISATION
+from core.routing.house import GOLD_ORGANISATION, age_like_real_ms
 from core.routing.model import Policy
 from core.routing.offering import deadlines, lapse_job
 from core.routing.states import AssignmentKind, AssignmentState
@@ -112,7 +112,7 @@ async def offer(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy 
     item = await _item(tx, worker, like, int(lease.body.get("pick", 0)))
     if item is None:
         return None
-    task = await _task(tx, item, like, types)
+    task = await _task(tx, item, like, types, await age_like_real_ms(tx, worker.id, like))
     if task is None:
         return None
     if not await _give(tx, task, worker, types, policy or Policy()):
@@ -183,8 +183,8 @@ async def retire(tx: Transaction, item: GoldItem, note: str | None = None) -> No
         )
 
 
-async def _task(tx: Transaction, item: GoldItem, like: Task, types: TaskTypes) -> Task | None:
-    """A task of the hub's own with the item's question and the terms of the worker's last one. None when the hub's
+async def _task(tx: Transaction, item: GoldItem, like: Task, types: TaskTypes, age_ms: int) -> Task | None:
+    """A task of the hub's own with the item's question and the terms of the worker's last one, so old already. None when the hub's
     organisation cannot pay for it: then the operator is told."""
     await house(tx)
     if await balance(tx, GOLD_ORGANISATION, like.environment) < like.payout_msat:
@@ -206,9 +206,11 @@ async def _task(tx: Transaction, item: GoldItem, like: Task, types: TaskTypes) -
         amount=like.payout_amount,
         currency=Currency(like.payout_currency),
         skills=like.skills,
+        language=like.language,
     )
     prepared = Prepared(
-        id=ids.uuid7(),
+        id=ids.uuid7(clock.now_ms() - age_ms),
+        age_ms=age_ms,
         new=new,
         quote=Quote(payout_msat=like.payout_msat, fee_msat=0),
         hard_stop_seconds=like.sla_seconds * kind.hard_stop_factor,

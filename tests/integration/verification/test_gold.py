@@ -11,10 +11,11 @@ from sqlalchemy import select, text
 from core.db.unit_of_work import UnitOfWork
 from core.errors import Conflict
 from core.ledger.check import check
+from core.outbox.tables import OutboxRow
 from core.payouts.tables import Payout
 from core.routing import actions
 from core.routing.house import GOLD_ORGANISATION
-from core.routing.tables import Assignment
+from core.routing.tables import Assignment, Submission
 from core.tasks.model import Environment, RiskTier
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
@@ -115,6 +116,34 @@ async def test_gold_looks_like_any_other_is_paid_and_tells_of_the_worker(work: U
     await real(hub, organisation)
     await soon(hub)
     assert len(await gold_turns(hub)) == 1  # never the same item twice
+
+
+async def test_gold_is_judged_as_late_as_what_the_worker_answered_before(work: UnitOfWork) -> None:
+    """Where real answers wait for others, or a reviewer, gold does not stand out by being accepted at once."""
+    hub, organisation, [ana] = await seeded(work)
+    real_id = await real(hub, organisation)
+    async with work.begin("test.wait") as tx:  # it was accepted five minutes after it came
+        await tx.execute(f"UPDATE assignments SET ended_at = ended_at + 300000 WHERE task_id = '{real_id}'")
+    await soon(hub)
+    [(turn, task)] = await gold_turns(hub)
+    await hub.accept(turn)
+    await hub.submit(turn, YES)
+    await hub.drain()
+    assert (await hub.task(task.id)).status == "submitted"
+    async with work.read() as session:
+        statement = select(OutboxRow.due_at, Submission.created_at).join(
+            Submission, Submission.id == OutboxRow.subject
+        )
+        [(due, came)] = await session.execute(
+            statement.where(OutboxRow.topic == "submission.received", Submission.task_id == task.id)
+        )
+    assert 225 <= (due - came).total_seconds() <= 376
+    await hub.pass_time(380)
+    await hub.drain()
+    assert (await hub.task(task.id)).status == "verified"
+    async with work.read() as session:
+        [exposure] = await session.scalars(select(GoldExposure))
+        assert (exposure.worker_id, exposure.right_share) == (ana, 1.0)
 
 
 async def test_a_dispute_that_is_upheld_undoes_the_evidence_and_retires_the_item(work: UnitOfWork) -> None:
