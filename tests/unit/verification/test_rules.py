@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import Misconfigured
-from core.tasks.types import Rule, TaskType
+from core.tasks.types import Rule, Severity, TaskType
 from core.verification.stage import Evidence, Outcome
 from core.verification.stages import check_stages
 from core.verification.stages.rules import RulesStage, check_rules
@@ -55,6 +55,39 @@ def test_every_broken_rule_is_told() -> None:
         ("rule_r0", "Message 0"),
         ("rule_r2", "Message 2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("output", "outcome", "messages"),
+    [
+        ({"a": True, "b": True}, Outcome.PASS, []),
+        ({"a": True}, Outcome.UNSURE, ["Odd: somebody should look"]),
+        ({"b": True}, Outcome.FAIL, ["Wrong"]),
+        ({}, Outcome.FAIL, ["Wrong"]),  # who is refused is not told what somebody would have looked at
+    ],
+)
+def test_a_rule_that_is_unsure_holds_back_and_does_not_refuse(
+    output: Any, outcome: Outcome, messages: list[str]
+) -> None:
+    rules = [
+        Rule(name="odd", expect="output.b", message="Odd: somebody should look", severity=Severity.UNSURE),
+        Rule(name="wrong", expect="output.a", message="Wrong"),
+    ]
+    evidence = Evidence(
+        payload={}, output=output, output_schema={}, task_type=TaskType(name="t", title="T", rules=rules)
+    )
+    verdict = RulesStage().judge(evidence)
+    assert (verdict.outcome, [one.message for one in verdict.reasons]) == (outcome, messages)
+
+
+def test_a_rule_reads_the_question_and_the_task_as_well() -> None:
+    expect = "output.n <= payload.most && task.riskTier == 'low' && length(task.skills) == `1`"
+    facts = {"riskTier": "low", "skills": ["x"]}
+    for n, outcome in ((3, Outcome.PASS), (4, Outcome.FAIL)):
+        evidence = Evidence(
+            payload={"most": 3}, output={"n": n}, output_schema={}, task_type=kind(expect), task=facts
+        )
+        assert RulesStage().judge(evidence).outcome is outcome
 
 
 @pytest.mark.parametrize(
