@@ -31,7 +31,7 @@ def for_one_alone(task: Task) -> bool:
 
 async def age_like_real_ms(tx: Transaction, worker_id: str, like: Task) -> int:
     """How old a task of the hub's own shall be when this worker gets it: as one of their last ones was, more or less."""
-    ages = [row[0] for row in await _times(tx, worker_id, like)]
+    ages = [row[0] for row in await _times(tx, worker_id, like) if row[0] is not None]
     return min(_one_of(ages), like.sla_seconds * 1000 // 2)
 
 
@@ -44,7 +44,7 @@ async def wait_like_real_ms(tx: Transaction, worker_id: str, task: Task) -> int:
     return min(wait, max(0, left)) if wait >= _AT_ONCE_MS else 0
 
 
-async def _times(tx: Transaction, worker_id: str, like: Task) -> Sequence[Sequence[int]]:
+async def _times(tx: Transaction, worker_id: str, like: Task) -> Sequence[Sequence[int | None]]:
     values = (worker_id, like.task_type, like.risk_tier)
     return (await tx.execute(for_dialect(_TIMES, tx.dialect), values)).all()
 

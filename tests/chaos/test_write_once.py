@@ -1,5 +1,5 @@
 """kill -9 at every commit point of the reply machine while the ticket system misbehaves: a fresh process finishes, and
-the ticket carries one note. All cells on SQLite; on PostgreSQL the fault that leaves the most doubt."""
+the ticket carries one note, of an answer as of its correction. All cells on SQLite; on PostgreSQL the fault that leaves the most doubt."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ async def test_one_note_on_postgresql(tmp_path: Path, request: pytest.FixtureReq
         outcomes = await ready.run(vendors(), every_cell(vendors(), ["none", "reset after"]))
     print(table(outcomes))
     assert [one for one in outcomes if one.problem] == []
+
+
+async def test_one_note_of_a_correction(tmp_path: Path) -> None:
+    """What tells the ticket that its answer was wrong goes the same way, and is killed on it as well."""
+    async with matrix(await sqlite_databases(tmp_path), tmp_path / "processes.log") as ready:
+        cells = every_cell(vendors(), ["none", "reset after"], correction=True)
+        outcomes = await ready.run(vendors(), cells)
+    print(table(outcomes))
+    assert [one for one in outcomes if one.problem] == []
+    assert len(outcomes) == len(vendors()) * 8 * 2
+    assert sum(one.killed for one in outcomes) == len(outcomes)

@@ -20,6 +20,7 @@ from core.db.engine import Database
 from core.db.migrate import upgrade
 from core.db.unit_of_work import UnitOfWork
 from core.replies.tables import Reply
+from core.tasks.changes import corrected
 from tests import factories
 from tests.chaos.write_once_process import Ended, Order
 from tests.chaos.write_once_vendors import TicketAt, Vendor
@@ -41,6 +42,7 @@ class Cell:
     vendor: str
     point: str
     fault: str
+    correction: bool = False  # the note that tells that the answer was wrong, in place of the answer's own
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Matrix:
 
     async def _life(self, place: Place, vendor: Vendor, cell: Cell, *, late: bool) -> Outcome:
         async with vendor.serve() as ticket:
-            task_id, connector = await _prepare(place, ticket)
+            task_id, connector = await _prepare(place, ticket, correction=cell.correction)
             order = Order(
                 number=0,
                 vendor=vendor.name,
@@ -117,8 +119,8 @@ class Matrix:
             return Outcome(cell, killed, late, problem)
 
 
-async def _prepare(place: Place, ticket: TicketAt) -> tuple[str, str]:
-    """A verified task that came from the ticket, its end not yet told to anybody."""
+async def _prepare(place: Place, ticket: TicketAt, *, correction: bool) -> tuple[str, str]:
+    """A verified task that came from the ticket, its end, or that its answer was found wrong, not yet told to anybody."""
     async with place.work.begin("test.prepare") as tx:
         task = await factories.task(
             tx, place.organisation, environment="test", status="verified", funded=False
@@ -126,7 +128,10 @@ async def _prepare(place: Place, ticket: TicketAt) -> tuple[str, str]:
         connector = f"cell-{task.id}"
         task.connector, task.ticket_id = connector, ticket.ticket_id
         task.escalation_key, task.output = ticket.ticket_id, {"answer": "Yes"}
-        tx.emit("task.ended", task.id)
+        if correction:
+            await corrected(tx, task, {"answer": "No"}, "It says no.", actor="test")
+        else:
+            tx.emit("task.ended", task.id)
     return task.id, connector
 
 
@@ -220,8 +225,15 @@ async def sqlite_databases(folder: Path) -> list[str]:
     return [f"sqlite:///{path}" for path in paths]
 
 
-def every_cell(vendors: Sequence[Vendor], faults: Sequence[str] = FAULTS) -> list[Cell]:
-    return [Cell(vendor.name, point, fault) for vendor in vendors for point in POINTS for fault in faults]
+def every_cell(
+    vendors: Sequence[Vendor], faults: Sequence[str] = FAULTS, *, correction: bool = False
+) -> list[Cell]:
+    return [
+        Cell(vendor.name, point, fault, correction)
+        for vendor in vendors
+        for point in POINTS
+        for fault in faults
+    ]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -72,6 +72,7 @@ async def work_for(order: Order, loaded: ConnectorConfig, http: VendorHttp) -> N
     connectors = Connectors(configs, TaskTypes([]), Plans([]), tools, Sealer([new_key()]))
     topics = {
         "task.ended": lambda lease: composing.compose(work, lease, connectors.plan),
+        "task.corrected": lambda lease: composing.correct(work, lease, connectors.plan),
         "reply.send": lambda lease: replies.deliver(work, lease, connectors.delivery),
     }
     runner = Runner(work, topics, lease_seconds=order.lease_seconds)
