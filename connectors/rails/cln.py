@@ -6,7 +6,7 @@ is no payment."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Self, TypeVar
 
 import aiohttp
@@ -30,8 +30,9 @@ from connectors.rails.cln_answers import (
 from connectors.rails.cln_answers import read as read_answer
 from connectors.rails.node_checks import IN_FLIGHT, failed, is_hash, refusal, unknown
 from connectors.rails.node_http import NodeHttp, NodeTrouble, said
+from connectors.rails.with_account import WithAccount
 from core import clock
-from core.payouts.rail import Capabilities, Invoice, PaymentResult, Recorded
+from core.payouts.rail import Capabilities, Invoice, PaymentResult
 
 ASK_TIMEOUT = 10.0  # seconds for a question that moves no money
 QUIET_SECONDS = 10.0  # beyond `retry_seconds`: for the last part that a command had begun to send
@@ -63,7 +64,7 @@ class _Grave(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str | None = None
 
 
-class ClnRail:
+class ClnRail(WithAccount):
     """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`.
 
     Two traps decide the form of this class. A command that pays goes on when its caller hangs up, and between two of
@@ -117,22 +118,6 @@ class ClnRail:
                 return await self._find(session, payment_hash)
         except NodeTrouble as error:
             return unknown(f"cln: {error}")
-
-    async def balance_msat(self) -> int:
-        """See `Funded`."""
-        return await self._account.balance_msat()
-
-    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
-        """See `Recording`."""
-        return self._account.payments(since_ms)
-
-    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
-        """See `Receiving`."""
-        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
-
-    async def received_msat(self, payment_hash: str) -> int | None:
-        """See `Receiving`."""
-        return await self._account.received_msat(payment_hash)
 
     async def _send(
         self, session: aiohttp.ClientSession, invoice: Invoice, max_fee_msat: int

@@ -3,7 +3,7 @@ README.md beside this file says."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self, cast
 
 import msgspec
@@ -23,9 +23,10 @@ from connectors.rails.wallet_checks import (
     unknown,
 )
 from connectors.rails.wallet_http import LOOK_UP_SECONDS, Reply, call
+from connectors.rails.with_account import WithAccount
 from connectors.secret_refs import Secrets
 from core import clock
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
 
 _PAYMENT_ERROR = 520  # LNbits' status for every PaymentError
 
@@ -40,7 +41,7 @@ class LnbitsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=20)] = 15.0
 
 
-class LnbitsRail:
+class LnbitsRail(WithAccount):
     """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`."""
 
     name = "lnbits"
@@ -105,22 +106,6 @@ class LnbitsRail:
         if reply.status != 200:
             return unknown(_refused(reply))
         return recorded(reply.body, payment_hash)
-
-    async def balance_msat(self) -> int:
-        """See `Funded`."""
-        return await self._account.balance_msat()
-
-    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
-        """See `Recording`."""
-        return self._account.payments(since_ms)
-
-    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
-        """See `Receiving`."""
-        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
-
-    async def received_msat(self, payment_hash: str) -> int | None:
-        """See `Receiving`."""
-        return await self._account.received_msat(payment_hash)
 
     async def _over_limit(self, invoice: Invoice, max_fee_msat: int) -> PaymentResult | None:
         """LNbits takes no fee limit with a payment: it lets its funding source spend its own fee reserve, and adds its

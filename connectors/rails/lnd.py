@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 import aiohttp
@@ -27,8 +27,9 @@ from connectors.rails.lnd_answers import (
 )
 from connectors.rails.node_checks import failed, is_hash, refusal, unknown
 from connectors.rails.node_http import NodeHttp, NodeTrouble, said
+from connectors.rails.with_account import WithAccount
 from core import clock
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
 
 ASK_TIMEOUT = 10.0  # seconds for a question that moves no money
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -49,7 +50,7 @@ class LndOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_parts: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
 
 
-class LndRail:
+class LndRail(WithAccount):
     """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`."""
 
     name = "lnd"
@@ -104,22 +105,6 @@ class LndRail:
                 return await self._track(session, payment_hash)
         except NodeTrouble as error:
             return unknown(f"lnd: {error}")
-
-    async def balance_msat(self) -> int:
-        """See `Funded`."""
-        return await self._account.balance_msat()
-
-    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
-        """See `Recording`."""
-        return self._account.payments(since_ms)
-
-    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
-        """See `Receiving`."""
-        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
-
-    async def received_msat(self, payment_hash: str) -> int | None:
-        """See `Receiving`."""
-        return await self._account.received_msat(payment_hash)
 
     async def _send(
         self, session: aiohttp.ClientSession, invoice: Invoice, max_fee_msat: int

@@ -4,7 +4,7 @@ Registered in `connectors/rails/__init__.py`; set up as README.md beside this fi
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -24,10 +24,11 @@ from connectors.rails.wallet_checks import (
     unknown,
 )
 from connectors.rails.wallet_http import LOOK_UP_SECONDS, Reply, call
+from connectors.rails.with_account import WithAccount
 from connectors.secret_refs import Secrets
 from core import clock
 from core.money import MSAT_PER_SAT
-from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult, Recorded
+from core.payouts.rail import Capabilities, Invoice, Outcome, PaymentResult
 
 # Words of lightning-kmp's FinalFailure that say nothing against an earlier payment of the same hash.
 _NOT_ABOUT_THE_FIRST = ("another payment is in progress", "already been paid", "payment ID must be unique")
@@ -45,7 +46,7 @@ class PhoenixdOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     answer_timeout: Annotated[float, msgspec.Meta(ge=1, le=20)] = 15.0
 
 
-class PhoenixdRail:
+class PhoenixdRail(WithAccount):
     """Implements `core.payouts.rail.Rail`, `Funded`, `Recording` and `Receiving`."""
 
     name = "phoenixd"
@@ -114,22 +115,6 @@ class PhoenixdRail:
         if reply.status != 200:
             return unknown(_refused(reply))
         return recorded(reply.body, payment_hash)
-
-    async def balance_msat(self) -> int:
-        """See `Funded`."""
-        return await self._account.balance_msat()
-
-    def payments(self, since_ms: int) -> AsyncGenerator[Recorded]:
-        """See `Recording`."""
-        return self._account.payments(since_ms)
-
-    async def receive(self, amount_msat: int, *, memo: str, expires_seconds: int) -> Invoice:
-        """See `Receiving`."""
-        return await self._account.receive(amount_msat, memo=memo, expires_seconds=expires_seconds)
-
-    async def received_msat(self, payment_hash: str) -> int | None:
-        """See `Receiving`."""
-        return await self._account.received_msat(payment_hash)
 
     async def _paid(self, payment_hash: str, reply: Reply) -> PaymentResult:
         if reply.status != 200:

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from connectors.calls import Answer, NoAnswer, NotSent, seconds_to_wait
+from connectors.calls import Answer, NotSent, seconds_to_wait
+from connectors.rails.sent_once import sent_once
 from core import clock
 from core.secret import Secret
 
-CONNECT_SECONDS = 3.0
 READ_SECONDS = (
     4.0  # one question; a payment asks up to three, and a job that pays holds its lease for 30 seconds
 )
@@ -93,45 +92,19 @@ class StrikeHttp:
         headers: Mapping[str, str] | None = None,
         paying: bool = False,
     ) -> Answer:
-        """The answer to one request, within `seconds` in all; `path` begins with a slash after `/v1`. A connection of its
-        own for every call: one that is kept open may be closed by the server while our request is on its way, and then
-        nobody knows whether it arrived. No redirects, no retries, nothing from the environment.
-
-        Raises NotSent when nothing can have arrived, NoAnswer when something may have."""
-        import httpx  # 15 MB that a hub without such a rail never needs
-
+        """The answer to one request (`sent_once`), within `seconds` in all; `path` begins with a slash after `/v1`. Raises
+        NotSent when nothing can have arrived, NoAnswer when something may have."""
         self.budget.take(paying=paying)
-        client = httpx.AsyncClient(
-            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
-            follow_redirects=False,
-            trust_env=False,
-            verify=self.url.startswith("https:"),  # without TLS the list of authorities need not be read
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "Authorization": f"Bearer {self._key.reveal()}",
-                **(headers or {}),
-            },
+        whole = await sent_once(
+            method,
+            f"{self.url}/v1{path}",
+            headers={"Authorization": f"Bearer {self._key.reveal()}", **(headers or {})},
+            seconds=seconds,
+            limit=MAX_ANSWER,
+            json=json,
+            query=query,
         )
-        try:
-            async with asyncio.timeout(seconds), client:
-                request = client.build_request(method, f"{self.url}/v1{path}", json=json, params=query)
-                response = await client.send(request, stream=True)
-                try:
-                    raw = b""
-                    async for chunk in response.aiter_bytes():
-                        raw += chunk
-                        if len(raw) > MAX_ANSWER:
-                            raise NoAnswer(f"the answer is longer than {MAX_ANSWER} bytes")
-                finally:
-                    await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-            raise NotSent(type(error).__name__) from error
-        except httpx.HTTPError as error:
-            raise NoAnswer(type(error).__name__) from error
-        except TimeoutError as error:
-            raise NoAnswer(f"no whole answer within {seconds:g} s") from error
-        answer = Answer(status=response.status_code, body=_json(raw), headers=dict(response.headers))
+        answer = Answer(status=whole.status, body=_json(whole.raw), headers=whole.headers)
         self._pace(answer)
         return answer
 

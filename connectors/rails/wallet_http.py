@@ -3,7 +3,6 @@ answer means is theirs to say."""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Mapping
 from typing import Any, cast
@@ -11,9 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from connectors.calls import NoAnswer, NotSent
+from connectors.rails.sent_once import sent_once
 
-CONNECT_SECONDS = 3.0
 LOOK_UP_SECONDS = 4.0  # a payment asks two or three times, and a job that pays holds its lease for 30 seconds
 MAX_ANSWER = 65_536  # bytes; one payment is 1 to 4 KB
 MAX_PAGE = 4 * 1024 * 1024  # bytes of a page of payments
@@ -42,40 +40,10 @@ async def call(
     json: Mapping[str, Any] | None = None,
     limit: int = MAX_ANSWER,
 ) -> Reply:
-    """The answer to one request, of `limit` bytes at most, within `seconds` in all.
-
-    A connection of its own for every call: one that is kept open may be closed by the server while our request is on
-    its way, and then nobody knows whether it arrived. No redirects, no retries, nothing from the environment.
-
-    Raises NotSent when nothing can have arrived, NoAnswer when something may have."""
-    import httpx  # 15 MB that a hub without such a rail never needs
-
-    client = httpx.AsyncClient(
-        timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
-        follow_redirects=False,
-        trust_env=False,
-        verify=url.startswith("https:"),  # without TLS the list of authorities need not be read
-        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-    )
-    try:
-        async with asyncio.timeout(seconds), client:
-            request = client.build_request(method, url, headers=dict(headers), data=form, json=json)
-            response = await client.send(request, stream=True)
-            try:
-                raw = b""
-                async for chunk in response.aiter_bytes():
-                    raw += chunk
-                    if len(raw) > limit:
-                        raise NoAnswer(f"the answer is longer than {limit} bytes")
-            finally:
-                await response.aclose()
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-        raise NotSent(type(error).__name__) from error
-    except httpx.HTTPError as error:
-        raise NoAnswer(type(error).__name__) from error
-    except TimeoutError as error:
-        raise NoAnswer(f"no whole answer within {seconds:g} s") from error
-    return Reply(status=response.status_code, text=raw.decode(errors="replace"), body=_object(raw))
+    """The answer to one request (`sent_once`), of `limit` bytes at most, within `seconds` in all. Raises NotSent when nothing
+    can have arrived, NoAnswer when something may have."""
+    whole = await sent_once(method, url, headers=headers, seconds=seconds, limit=limit, json=json, form=form)
+    return Reply(status=whole.status, text=whole.raw.decode(errors="replace"), body=_object(whole.raw))
 
 
 def server_url(text: str) -> str:

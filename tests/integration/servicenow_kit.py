@@ -13,8 +13,7 @@ from connectors.connector import Tools
 from connectors.pauses import Pauses
 from connectors.servicenow.settings import ServiceNowSettings, Writeback
 from connectors.threads import Threads
-from core.errors import HubError, Retryable, Uncertain
-from core.replies.ticketing import Action, TicketWriter, Write
+from core.replies.ticketing import Action, Write
 
 CONTRACT = Path(__file__).parents[1] / "contract" / "connectors" / "servicenow" / "config.yaml"
 SECRETS = {
@@ -51,20 +50,3 @@ def write_for(ticket_id: str, *actions: Action, number: int = 1) -> Write:
     name = f"rep_{number:032x}"
     done = actions or (Action(kind="note", body="Verified by 2 people."),)
     return Write(ticket_id=ticket_id, actions=done, marker=f"[hub:{name}]", key=name, task_id="t1")
-
-
-async def as_the_port_says(
-    writer: TicketWriter, write: Write, tries: int = 5
-) -> tuple[str, list[type[HubError]]]:
-    """What core/replies does: send, look when in doubt, send again when nothing can have arrived."""
-    seen: list[type[HubError]] = []
-    doubtful = False
-    for _ in range(tries):
-        try:
-            if doubtful and (found := await writer.find(write)):
-                return found, seen
-            return await writer.write(write), seen
-        except (Retryable, Uncertain) as error:
-            doubtful = doubtful or isinstance(error, Uncertain)
-            seen.append(type(error))
-    raise AssertionError(f"no note after {tries} tries: {seen}")

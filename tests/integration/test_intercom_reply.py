@@ -12,9 +12,9 @@ import pytest
 from connectors.intercom.reply import IntercomWriter, writer
 from core import clock
 from core.errors import HubError, Misconfigured, Rejected, Retryable, Uncertain
-from core.replies.ticketing import TicketWriter, Write
 from tests.fakes.intercom import Fault
 from tests.fakes.intercom_lab import ANN, HUB, Lab, lab, write
+from tests.reply_port import as_the_port_says
 
 ATTRIBUTES = [
     {"identifier": "v.ok", "label": "Approve", "data_type": "boolean"},
@@ -36,23 +36,6 @@ async def here() -> AsyncIterator[Lab]:
 @pytest.fixture
 def ours(here: Lab) -> IntercomWriter:
     return writer(here.settings, here.tools)
-
-
-async def as_the_port_says(
-    ours: TicketWriter, asked: Write, tries: int = 5
-) -> tuple[str, list[type[HubError]]]:
-    """What core/replies does: send, look when in doubt, send again when nothing can have arrived."""
-    seen: list[type[HubError]] = []
-    doubtful = False
-    for _ in range(tries):
-        try:
-            if doubtful and (found := await ours.find(asked)):
-                return found, seen
-            return await ours.write(asked), seen
-        except (Retryable, Uncertain) as error:
-            doubtful = doubtful or isinstance(error, Uncertain)
-            seen.append(type(error))
-    raise AssertionError(f"no note after {tries} tries: {seen}")
 
 
 FAULTS = [

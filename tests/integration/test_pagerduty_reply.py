@@ -14,10 +14,11 @@ from connectors.pagerduty.client import PagerDutyClient
 from connectors.pagerduty.reply import PagerDutyWriter
 from connectors.threads import Threads
 from core.errors import HubError, Misconfigured, Rejected, Retryable, Uncertain
-from core.replies.ticketing import Action, TicketWriter, Write
+from core.replies.ticketing import Action, Write
 from core.secret import Secret
 from hub.demo.fake_pagerduty import PagerDuty
 from tests.fakes.pagerduty import Fault, FaultyPagerDuty, serve
+from tests.reply_port import as_the_port_says
 
 BOT = "hub-bot@demo.example"
 
@@ -58,23 +59,6 @@ def write_of(incident_id: str, kind: str, body: Any, number: int = 1) -> Write:
 
 def note_for(incident_id: str, number: int = 1) -> Write:
     return write_of(incident_id, "note", f"Verified by 2 people.\n\n{marker_of(number)}", number)
-
-
-async def as_the_port_says(
-    writer: TicketWriter, note: Write, tries: int = 5
-) -> tuple[str, list[type[HubError]]]:
-    """What core/replies does: send, look when in doubt, send again when nothing can have arrived."""
-    seen: list[type[HubError]] = []
-    doubtful = False
-    for _ in range(tries):
-        try:
-            if doubtful and (found := await writer.find(note)):
-                return found, seen
-            return await writer.write(note), seen
-        except (Retryable, Uncertain) as error:
-            doubtful = doubtful or isinstance(error, Uncertain)
-            seen.append(type(error))
-    raise AssertionError(f"no note after {tries} tries: {seen}")
 
 
 @pytest.mark.parametrize(

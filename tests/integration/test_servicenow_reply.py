@@ -13,7 +13,8 @@ from core.errors import HubError, Misconfigured, Rejected, Retryable, Uncertain
 from core.replies.ticketing import Action, Moot, TicketWriter
 from tests.fakes.servicenow import Fault, FaultyServiceNow, serve
 from tests.fakes.servicenow_world import Delivery
-from tests.integration.servicenow_kit import HubTools, as_the_port_says, settings_for, write_for
+from tests.integration.servicenow_kit import HubTools, settings_for, write_for
+from tests.reply_port import as_the_port_says
 
 WAYS = ["table_api", "scripted_rest"]
 METHOD = {"table_api": "PATCH", "scripted_rest": "PUT"}
