@@ -20,7 +20,7 @@ from core.money import Currency
 from core.outbox import rows
 from core.outbox.rows import Lease
 from core.outbox.tables import OutboxRow
-from core.routing import actions, more, sla
+from core.routing import actions, more, sla, suspended
 from core.routing.model import Policy
 from core.routing.tables import Assignment
 from core.tasks.model import Environment, RiskTier
@@ -154,6 +154,8 @@ class Hub:
         match lease.topic:
             case "task.posted":
                 await actions.offer_posted(self.work, lease, self.types, self.policy)
+            case "worker.suspended":
+                await suspended.withdraw(self.work, lease)
             case "assignment.lapse":
                 async with self.work.finishing(lease, "routing.lapse") as tx:
                     await actions.lapse_offer(tx, lease.subject)

@@ -39,6 +39,7 @@ from core.tasks.states import ENDED, TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.workers.actions import announce_free, cool_off
+from core.workers.availability import suspension_of
 
 
 async def offer(tx: Transaction, task_id: str, types: TaskTypes, policy: Policy) -> Assignment | None:
@@ -99,7 +100,7 @@ async def accept(
     tx: Transaction, assignment_id: str, worker_id: str, policy: Policy | None = None
 ) -> Assignment:
     """Transaction `routing.accept`: the worker takes the offer. Accepting twice is accepting once. Raises NotFound
-    for somebody else's offer, Conflict when it has run out or was answered otherwise."""
+    for somebody else's offer, Conflict when it has run out, was answered otherwise, or the worker is suspended."""
     task, assignment = await _locked(tx, assignment_id, worker_id)
     if assignment.state == AssignmentState.ACCEPTED:
         return assignment
@@ -107,6 +108,8 @@ async def accept(
     if assignment.state == AssignmentState.OFFERED and now >= clock.to_ms(assignment.expires_at):
         raise Conflict("offer_expired", "This offer has run out")
     _must_be(assignment, AssignmentState.OFFERED, "This offer is no longer open")
+    if await suspension_of(tx, worker_id) is not None:
+        raise Conflict("suspended", "Your account is suspended; you see why on your page, and can appeal")
     await leave(tx, assignment, AssignmentState.ACCEPTED, accepted_at=clock.from_ms(now))
     await promise(tx, task, assignment, policy or Policy())
     await _audit(tx, assignment, "accepted")

@@ -88,8 +88,12 @@ async def ring(tx: Transaction, lease: Lease) -> None:
     so an early, late or doubled one does no harm."""
     worker = await locked(tx, lease.subject)
     kept = await settings_of(tx, worker)
-    if kept.hours_version == lease.body.get("version"):
-        await refresh(tx, worker)
+    if kept.hours_version != lease.body.get("version"):
+        return
+    left = int(lease.body.get("at_ms", 0)) - await tx.now_ms()
+    if left > 0:  # a clock that was set back: its key is used up, and the alarm must not be lost
+        tx.emit(lease.topic, worker.id, body=lease.body, delay=left / 1000)
+    await refresh(tx, worker)
 
 
 async def refresh(tx: Transaction, worker: Worker) -> None:
@@ -108,7 +112,7 @@ async def refresh(tx: Transaction, worker: Worker) -> None:
         tx.emit(
             "worker.hours",
             worker.id,
-            body={"version": kept.hours_version},
+            body={"version": kept.hours_version, "at_ms": following},
             delay=(following - now) / 1000,
             key=f"worker:{worker.id}:hours:{kept.hours_version}:{following}",
         )

@@ -23,7 +23,7 @@ from core.workers.quiz import Quiz, draw, mark
 from core.workers.row import locked
 from core.workers.skills import grant, lapse
 from core.workers.states import QUIZ_TRANSITIONS, QuizState
-from core.workers.tables import QuizAttempt
+from core.workers.tables import QuizAttempt, WorkerSkill
 
 lapse_skill = lapse
 GRACE_SECONDS = 30  # for the way of a form that was sent in the last second
@@ -84,12 +84,14 @@ async def begin(
     tx: Transaction, worker_id: str, quiz: Quiz, dice: random.Random | None = None
 ) -> QuizAttempt:
     """Draw the questions and start the clock; the running attempt when there is one. Raises NotFound, Conflict while
-    the worker must wait, has no try left or is suspended."""
+    the worker must wait, has no try left, holds the skill or is suspended."""
     await locked(tx, worker_id)
     now = await tx.now_ms()
     found = await chance(tx.session, worker_id, quiz)
     if found.open is not None:
         return found.open
+    if await tx.session.get(WorkerSkill, (worker_id, quiz.skill)) is not None:
+        raise Conflict("skill_held", "You have this skill already; there is nothing to pass")
     if await suspension_of(tx, worker_id) is not None:
         raise Conflict("suspended", "Your account is suspended; there are no quizzes meanwhile")
     if found.left == 0:

@@ -1,5 +1,5 @@
-"""Suspending a worker, and appeals against a suspension or a demotion. A suspended worker is offered nothing, can claim
-nothing and sees why; what they have in hand they may finish, and what they are owed is paid all the same. An appeal is
+"""Suspending a worker, and appeals against a suspension or a demotion. A suspended worker is offered nothing, can accept
+and claim nothing and sees why; what they have in hand they may finish, and what they are owed is paid all the same. An appeal is
 decided by another operator than the one it is against, within the hours of `config/trust.yaml`; after those it is a
 repair item until it is decided. Called by the operator's and the worker's pages, the API and the command line."""
 
@@ -53,6 +53,7 @@ async def suspend(tx: Transaction, worker_id: str, reason: str, *, actor: str) -
         raise Conflict("suspended", "This worker is suspended already") from error
     await record(tx, actor=actor, action="worker.suspended", subject=worker_id, reason=told)
     await refresh(tx, worker)
+    tx.emit("worker.suspended", worker_id)  # routing takes back what they are offered
     return row
 
 

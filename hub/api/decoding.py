@@ -226,3 +226,15 @@ def moment(text: str) -> datetime:
         return found.astimezone(UTC)
     except OverflowError:
         raise ValueError from None
+
+
+PAGE_LIMIT = 100
+
+
+def paged(request: Request[Any, Any, Any], default: int = 20) -> tuple[int, str | None]:
+    """`limit` and `cursor` of a list in pages. Raises Malformed for a limit out of range."""
+    query = Query(request)
+    limit = query.take("limit", whole(1, PAGE_LIMIT), f"Must be 1 to {PAGE_LIMIT}") or default
+    cursor = query.take("cursor", str, "Must be a cursor")
+    query.check()
+    return limit, cursor

@@ -23,7 +23,7 @@ from core.routing.lists import Word
 from core.routing.tables import OrganisationWorker
 from core.workers import actions as workers
 from core.workers.tables import Worker
-from hub.api.decoding import Fields, Query, read_object, whole
+from hub.api.decoding import Fields, paged, read_object
 from hub.api.signing_in import must, signed_in
 from hub.api.worker_views import SignedInView, View
 from hub.pages.guards import no_nul
@@ -31,7 +31,6 @@ from hub.services import Services
 
 AnyRequest = Request[Any, Any, Any]
 Connection = ASGIConnection[Any, Any, Any, Any]
-PAGE_LIMIT = 100
 
 REFUSAL = "Your account may not do this"
 _text = msgspec.json.Decoder(str)
@@ -84,13 +83,10 @@ async def show_lists(
     request: AnyRequest, organisation_id: FromPath[str], services: NamedDependency[Services]
 ) -> ListedPage:
     """By worker id; `cursor` is the `nextCursor` of the page before. Raises NotFound."""
-    query = Query(request)
-    limit = query.take("limit", whole(1, PAGE_LIMIT), f"Must be 1 to {PAGE_LIMIT}") or 50
-    after = query.take("cursor", str, "Must be a cursor") or ""
-    query.check()
+    limit, after = paged(request, 50)
     async with services.work.read() as session:
         owner = await organisations.get(session, organisation_id)
-        found = await lists.page(session, owner.id, after=after, limit=limit + 1)
+        found = await lists.page(session, owner.id, after=after or "", limit=limit + 1)
     return ListedPage(
         data=[_listed(row, person) for row, person in found[:limit]],
         has_more=len(found) > limit,

@@ -24,7 +24,7 @@ from core.routing import refusing
 from core.workers import actions as workers
 from core.workers import availability
 from hub.api import worker_account, worker_pull
-from hub.api.decoding import Fields, Query, read_object, whole
+from hub.api.decoding import Fields, paged, read_object
 from hub.api.signing_in import must, signed_in
 from hub.api.worker_views import (
     MeView,
@@ -41,7 +41,6 @@ from hub.pages.guards import no_nul
 from hub.services import Services
 
 AnyRequest = Request[Any, Any, Any]
-PAGE_LIMIT = 100
 
 REFUSAL = "This account does not answer tasks"
 _text = msgspec.json.Decoder(str)
@@ -82,10 +81,7 @@ async def list_history(
     request: AnyRequest, person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> TurnList:
     """Newest first; `cursor` is the `nextCursor` of the page before."""
-    query = Query(request)
-    limit = query.take("limit", whole(1, PAGE_LIMIT), f"Must be 1 to {PAGE_LIMIT}") or 20
-    before = query.take("cursor", str, "Must be a cursor")
-    query.check()
+    limit, before = paged(request)
     async with services.work.read() as session:
         cards, following = await desks.history(
             session, services, person.person_id, before=before, limit=limit
@@ -173,8 +169,8 @@ async def decline(
 ) -> TurnState:
     async with services.work.begin("routing.decline") as tx:
         most = services.trust.declines_to_pause
-        found, _ = await refusing.decline(tx, assignment_id, person.person_id, most)
-    return TurnState(id=found.id, state=found.state)
+        found, paused = await refusing.decline(tx, assignment_id, person.person_id, most)
+    return TurnState(id=found.id, state=found.state, paused=paused)
 
 
 @put("/assignments/{assignment_id:str}/draft", name="worker_api.draft")

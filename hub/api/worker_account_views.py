@@ -8,7 +8,15 @@ from core import clock
 from core.workers.hours import Span, to_spans
 from core.workers.quiz import Quiz, Shown, shown
 from core.workers.quizzes import Chance
-from core.workers.tables import QuizAttempt, Suspension, TierChange, Worker, WorkerAppeal, WorkerSettings
+from core.workers.tables import (
+    QuizAttempt,
+    Suspension,
+    TierChange,
+    Worker,
+    WorkerAppeal,
+    WorkerSettings,
+    WorkerSkill,
+)
 from core.workers.tiers import Tier, Trust
 from hub.api.worker_views import PayView, View, whole_sats
 from hub.pages.worker_me import Month, TypeLine
@@ -217,21 +225,21 @@ def attempt_view(row: QuizAttempt, quiz: Quiz | None) -> AttemptView:
     )
 
 
-def quiz_view(
-    skill: str, quiz: Quiz | None, *, held: bool, lapses_at: str | None, chance: Chance | None
-) -> QuizView:
+def quiz_view(skill: str, quiz: Quiz | None, held: WorkerSkill | None, chance: Chance | None) -> QuizView:
+    """`held` is the skill as they have it, `chance` whether they may try; None without."""
     last = None if chance is None else chance.last
+    lapses_at = None if held is None else held.lapses_at
     return QuizView(
         skill=skill,
         title=skill if quiz is None else quiz.title,
         about="" if quiz is None else quiz.about,
         quiz=quiz is not None,
-        held=held,
-        lapses_at=lapses_at,
+        held=held is not None,
+        lapses_at=None if lapses_at is None else clock.iso(lapses_at),
         questions=None if quiz is None else quiz.draw,
         needed=None if quiz is None else quiz.needed,
         minutes=None if quiz is None else quiz.minutes,
-        may_begin=chance is not None and not held and chance.allowed(clock.now()),
+        may_begin=chance is not None and held is None and chance.allowed(clock.now()),
         tries_left=None if chance is None else chance.left,
         next_try_at=None if chance is None or chance.from_ is None else clock.iso(chance.from_),
         open=None if chance is None or chance.open is None else chance.open.id,

@@ -12,14 +12,13 @@ from litestar.params import FromPath
 
 from core import clock
 from core.access.sessions import SignedIn
-from core.errors import Conflict
 from core.routing import extend as extending
 from core.routing import pull
 from core.routing.actions import release as give_back
 from core.workers import queries as workers
 from core.workers import quizzes
 from core.workers.skills import held as skills_held
-from hub.api.decoding import Fields, Query, read_object, whole
+from hub.api.decoding import Fields, paged, read_object
 from hub.api.worker_account_views import (
     AttemptView,
     OpenTask,
@@ -35,7 +34,6 @@ from hub.pages import desk as desks
 from hub.services import Services
 
 AnyRequest = Request[Any, Any, Any]
-PAGE_LIMIT = 100
 
 _text = msgspec.json.Decoder(str)
 _chosen = msgspec.json.Decoder(dict[str, int | None])
@@ -47,10 +45,7 @@ async def list_queue(
 ) -> QueueView:
     """What this worker may take now, the question whose time ends first at the top; `cursor` is the `nextCursor` of the
     page before. A page may be short and still have a next one. Raises Invalid for a broken cursor."""
-    query = Query(request)
-    limit = query.take("limit", whole(1, PAGE_LIMIT), f"Must be 1 to {PAGE_LIMIT}") or 20
-    after = query.take("cursor", str, "Must be a cursor")
-    query.check()
+    limit, after = paged(request)
     async with services.work.read() as session:
         found = await pull.browse(
             session, person.person_id, services.types, services.policy, after=after, limit=limit
@@ -118,10 +113,9 @@ async def list_quizzes(person: NamedDependency[SignedIn], services: NamedDepende
         have = {one.skill: one for one in await skills_held(session, worker.id)}
         by_skill = {quiz.skill: quiz for quiz in services.people.quizzes}
         for skill in sorted(set(have) | set(by_skill)):
-            quiz, mine = by_skill.get(skill), have.get(skill)
-            lapses = None if mine is None or mine.lapses_at is None else clock.iso(mine.lapses_at)
+            quiz = by_skill.get(skill)
             chance = None if quiz is None else await quizzes.chance(session, worker.id, quiz)
-            data.append(quiz_view(skill, quiz, held=mine is not None, lapses_at=lapses, chance=chance))
+            data.append(quiz_view(skill, quiz, have.get(skill), chance))
     return QuizList(data=data, server_time=clock.iso(clock.now()))
 
 
@@ -133,8 +127,6 @@ async def begin_quiz(
     Conflict while the worker must wait, has no try left, holds the skill or is suspended."""
     quiz = services.people.quizzes.get(skill)
     async with services.work.begin("quiz.begin") as tx:
-        if any(one.skill == skill for one in await skills_held(tx.session, person.person_id)):
-            raise Conflict("skill_held", "You have this skill already; there is nothing to pass")
         found = await quizzes.begin(tx, person.person_id, quiz)
     return attempt_view(found, quiz)
 
@@ -148,9 +140,8 @@ async def show_quiz(
     async with services.work.read() as session:
         worker = await workers.get(session, person.person_id)
         mine = next((one for one in await skills_held(session, worker.id) if one.skill == skill), None)
-        lapses = None if mine is None or mine.lapses_at is None else clock.iso(mine.lapses_at)
         chance = await quizzes.chance(session, worker.id, quiz)
-    return quiz_view(skill, quiz, held=mine is not None, lapses_at=lapses, chance=chance)
+    return quiz_view(skill, quiz, mine, chance)
 
 
 @post("/quizzes/{skill:str}/answers", name="worker_api.quiz_answer", status_code=200)

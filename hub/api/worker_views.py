@@ -73,8 +73,19 @@ class MessageView(View, frozen=True, kw_only=True):
     at: str
 
 
+class LateView(View, frozen=True, kw_only=True):
+    """What becomes of a late answer: `paid`, it is judged until `until` and paid in full if it is the first that passes; else it
+    is not taken. `now`: the task was taken back, and an answer would still be taken. `nearlyUp`: the time is nearly over."""
+
+    paid: bool
+    until: str
+    now: bool
+    nearly_up: bool
+
+
 class TaskView(View, frozen=True, kw_only=True):
-    """One task in full. `draft` is the posted form so far (see PUT draft), `output` the answer once given, `messages`
+    """One task in full. `mayExtend`: more time may be asked for, once. `usualMinutes`: nine in ten such answers of theirs come
+    within. `draft` is the posted form so far (see PUT draft), `output` the answer once given, `messages`
     what was said about the ticket since, oldest first."""
 
     id: str
@@ -87,6 +98,9 @@ class TaskView(View, frozen=True, kw_only=True):
     deadline: str
     pay: PayView
     server_time: str
+    late: LateView
+    may_extend: bool
+    usual_minutes: int | None
     draft: dict[str, list[str]] | None
     output: Any
     messages: list[MessageView]
@@ -113,9 +127,12 @@ class SignedInView(View, frozen=True, kw_only=True):
     expires_in: int
 
 
-class TurnState(View, frozen=True, kw_only=True):
+class TurnState(View, frozen=True, kw_only=True, omit_defaults=True):
+    """`paused`: this was one refusal too many in a row, and the offers are switched off."""
+
     id: str
     state: str
+    paused: bool = False
 
 
 def whole_sats(msat: int) -> int:
@@ -180,6 +197,14 @@ def task_view(sheet: Sheet) -> TaskView:
         deadline=clock.iso(sheet.card.due_at),
         pay=pay_view(sheet.card),
         server_time=clock.iso(clock.now()),
+        late=LateView(
+            paid=sheet.late.paid,
+            until=clock.iso(sheet.late.until),
+            now=sheet.late.now,
+            nearly_up=sheet.late.woken,
+        ),
+        may_extend=sheet.may_extend,
+        usual_minutes=sheet.late.usual_minutes,
         draft=sheet.draft,
         output=sheet.output,
         messages=[

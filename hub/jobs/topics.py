@@ -23,7 +23,7 @@ from core.receipts.model import Kind
 from core.replies import actions as replies
 from core.replies import compose as composing
 from core.routing import actions as routing
-from core.routing import more, sla
+from core.routing import more, sla, suspended
 from core.secret import Secret
 from core.verification import actions as verification
 from core.verification import asking, gold, marked, ruling
@@ -85,6 +85,7 @@ def topics(wiring: Wiring) -> Mapping[str, Handler]:
         "assignment.lapse": local("routing.lapse", lapse),
         "task.more": local("routing.more", ask_more),
         **{topic: local("routing.timer", timer) for topic in sla.TOPICS},
+        "worker.suspended": lambda lease: suspended.withdraw(s.work, lease),
         "worker.hours": local("workers.hours", availability.ring),
         "skill.lapse": local("workers.skill_lapsed", quizzes.lapse_skill),
         "quiz.lapse": local("workers.quiz_lapsed", quizzes.lapse_attempt),

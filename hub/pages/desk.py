@@ -34,6 +34,7 @@ from hub.services import Services
 _REASONS = {
     "offer_expired": "The offer ran out before you answered it.",
     "taken_back": "The time was over, so the question went to somebody else.",
+    "suspended": "Your account was suspended before you accepted it.",
     "task_cancelled": "The question was withdrawn.",
     "task_expired": "The time for this question was over.",
     "task_failed": "The question was closed.",

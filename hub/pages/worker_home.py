@@ -128,8 +128,8 @@ async def accept(
         async with services.work.begin("routing.accept") as tx:
             await routing.accept(tx, assignment_id, person.person_id, services.policy)
             await availability.accepted(tx, person.person_id)
-    except Conflict:
-        return see_other("/worker?notice=gone")
+    except Conflict as error:
+        return see_other("/worker/me" if error.code == "suspended" else "/worker?notice=gone")
     return see_other(f"/worker/assignments/{assignment_id}")
 
 

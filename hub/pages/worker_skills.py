@@ -34,8 +34,15 @@ NOTICES = {
     "wait": "The next try is not open yet.",
     "no-try": "There is no try left; an operator may grant the skill.",
     "suspended": "Your account is suspended; there are no quizzes meanwhile.",
+    "held": "You have this skill already; there is nothing to pass.",
 }
-_CODES = {"cool_down": "wait", "no_tries_left": "no-try", "suspended": "suspended", "quiz_over": "over"}
+_CODES = {
+    "cool_down": "wait",
+    "no_tries_left": "no-try",
+    "suspended": "suspended",
+    "quiz_over": "over",
+    "skill_held": "held",
+}
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,6 +87,7 @@ async def test_the_queue_is_looked_through_and_taken_from(stage: Stage) -> None:
 
 async def test_suspended_heard_by_another_operator_and_back(stage: Stage) -> None:
     person = f"/operator/people/{stage.worker.id}"
+    turn = await stage.assignment(await stage.offer())
     bare = await stage.operator.post(person, do="suspend", text="")
     assert (bare.status_code, "the other side reads it" in words(bare.text)) == (422, True)
     assert (await stage.operator.post(person, do="suspend", text="Two accounts")).status_code == 303
@@ -95,6 +96,8 @@ async def test_suspended_heard_by_another_operator_and_back(stage: Stage) -> Non
     assert (await stage.worker.post("/worker/availability", available="yes")).headers[
         "location"
     ] == "/worker/me"
+    accepted = await stage.worker.post(f"/worker/assignments/{turn}/accept")
+    assert accepted.headers["location"] == "/worker/me"
     mine = words((await stage.worker.http.get("/worker/me")).text)
     assert "Your account is suspended" in mine
     assert "Two accounts" in mine

@@ -194,6 +194,17 @@ async def test_a_suspended_worker_reads_why_appeals_once_and_is_still_owed_what_
     assert (await _said(stage, "GET", "/me/suspensions"))["data"][0]["appeal"] == made
 
 
+async def test_one_refusal_too_many_is_told_where_it_is_made(stage: Stage) -> None:
+    told: list[Any] = []
+    for _ in range(3):
+        turn = await stage.assignment(await stage.offer())
+        told.append(await _said(stage, "POST", f"/assignments/{turn}/decline"))
+    assert [one.get("paused", False) for one in told] == [False, False, True]
+    settings = await _said(stage, "GET", "/me/settings")
+    assert (settings["available"], settings["pausedBecause"]) == (False, "declined_in_a_row")
+    assert (await _said(stage, "POST", "/me/availability", json={"available": True}))["available"]
+
+
 async def test_a_changed_payout_address_waits_whichever_way_it_is_changed(stage: Stage) -> None:
     async with stage.services.work.begin("test.live") as tx:
         await tx.session.execute(update(Worker).values(environment=str(Environment.LIVE)))

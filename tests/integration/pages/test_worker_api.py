@@ -58,6 +58,10 @@ def _ms(text: str) -> int:
     return clock.to_ms(datetime.fromisoformat(text))
 
 
+def _iso(moment: datetime) -> str:
+    return clock.iso(moment)
+
+
 async def test_the_task_in_full(stage: Stage) -> None:
     assignment = await taken(stage, payload={"incident": "502 on checkout"}, task_metadata={"secret": "VIP"})
     found = await stage.worker.api("GET", f"/assignments/{assignment}")
@@ -66,6 +70,9 @@ async def test_the_task_in_full(stage: Stage) -> None:
     assert task["schema"]["required"] == ["severity", "action", "summary"]
     assert task["deadline"] == task["turn"]["dueAt"]
     assert task["instructions"].startswith("Read the incident.")
+    until = _iso((await stage.hub.task(task["turn"]["taskId"])).hard_stop_at)
+    assert task["late"] == {"paid": True, "until": until, "now": False, "nearlyUp": False}
+    assert (task["mayExtend"], task["usualMinutes"] > 0) == (True, True)
     assert "VIP" not in found.text
     assert [one["id"] for one in (await stage.worker.api("GET", "/work")).json()["data"]] == [assignment]
 

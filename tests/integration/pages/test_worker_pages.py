@@ -59,6 +59,12 @@ async def test_security_headers_are_on_every_page(stage: Stage) -> None:
 async def test_accept_opens_the_task_and_nothing_is_preselected(stage: Stage) -> None:
     task_id = await stage.offer(payload={"customer_message": "<script>alert(1)</script>", "n": [1, None]})
     assignment = await stage.assignment(task_id)
+    offer = words((await stage.worker.http.get(f"/worker/assignments/{assignment}")).text)
+    assert "If you are late, the task is offered to others. Until " in offer
+    assert (
+        "your answer still counts, and is paid in full if it is the first that passes. Giving it back"
+        in offer
+    )
     taken = await stage.worker.post(f"/worker/assignments/{assignment}/accept")
     assert (taken.status_code, taken.headers["location"]) == (303, f"/worker/assignments/{assignment}")
     page = await stage.worker.http.get(f"/worker/assignments/{assignment}")

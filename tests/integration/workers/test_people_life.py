@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -118,6 +119,9 @@ async def test_passing_grants_the_skill_and_it_lapses(work: UnitOfWork) -> None:
     async with work.begin("test.seed") as tx:
         worker_id = await a_worker(tx)
     ended = await tried(work, worker_id, well=True)
+    with pytest.raises(Conflict) as refused:
+        await tried(work, worker_id, well=True)
+    assert refused.value.code == "skill_held"
     assert (ended.state, ended.right, ended.answers is not None) == (QuizState.PASSED, 6, True)
     lease = Lease(
         id="job",
@@ -179,7 +183,8 @@ async def test_hours_switch_offers_on_and_off(work: UnitOfWork) -> None:
         worker = await availability.set_hours(tx, worker_id, [[start, start + 60]], "UTC", actor="x")
         assert not worker.available
         [alarm] = [job for job in tx.jobs if job.topic == "worker.hours"]
-        assert alarm.body == {"version": 1}
+        assert alarm.body["version"] == 1
+        assert alarm.body["at_ms"] == pytest.approx(await tx.now_ms() + alarm.delay_ms, abs=60_000)
     async with work.begin("workers.hours") as tx:
         worker = await availability.set_hours(tx, worker_id, [], "UTC", actor="x")
         assert worker.available
@@ -187,6 +192,36 @@ async def test_hours_switch_offers_on_and_off(work: UnitOfWork) -> None:
     async with work.begin("workers.pause") as tx:
         assert not (await actions.pause(tx, worker_id, actor="x")).available
         assert not (await availability.set_hours(tx, worker_id, [], "UTC", actor="x")).available
+
+
+async def test_an_alarm_that_rings_before_its_time_is_not_lost(work: UnitOfWork) -> None:
+    """A clock that was set back: the alarm's key is used up, and still it rings when its time has come."""
+    async with work.begin("test.seed") as tx:
+        worker_id = await a_worker(tx)
+    async with work.begin("workers.hours") as tx:
+        await availability.set_hours(tx, worker_id, [[0, 60]], "UTC", actor="x")
+        at_ms = await tx.now_ms() + 3_600_000
+    lease = Lease(
+        id="job",
+        token=1,
+        topic="worker.hours",
+        subject=worker_id,
+        body={"version": 1, "at_ms": at_ms},
+        attempt=1,
+        queue="default",
+        until_ms=0,
+        age_ms=0,
+        lease_ms=0,
+    )
+    async with work.begin("workers.hours") as tx:
+        await availability.ring(tx, lease)
+        [again] = [job for job in tx.jobs if job.key is None and job.topic == "worker.hours"]
+        assert (again.body, again.delay_ms) == (lease.body, pytest.approx(3_600_000, abs=60_000))
+    late = msgspec.structs.replace(lease, body={"version": 1, "at_ms": 0})
+    for former in (late, msgspec.structs.replace(lease, body={"version": 0, "at_ms": at_ms})):
+        async with work.begin("workers.hours") as tx:
+            await availability.ring(tx, former)
+            assert [job for job in tx.jobs if job.key is None and job.topic == "worker.hours"] == []
 
 
 async def test_a_suspension_keeps_offers_away_until_an_appeal_is_granted(work: UnitOfWork) -> None:
