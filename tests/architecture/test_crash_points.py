@@ -25,6 +25,7 @@ BESIDE = {
     "routing.release": "as routing.decline",
     "routing.take": "one transaction of a person's click, conditional like an offer; whoever gets no answer clicks again",
     "routing.extend": "as routing.take; asking twice is asking once",
+    "routing.withdraw": "as routing.lapse, an offer at a time; what is killed in between is gone on with by the next try",
     "routing.draft": "keeps what a person typed; the page sends it again",
     "routing.more": "one transaction with its job; killed at both sides in tests/chaos/test_verification_jobs.py",
     "tasks.decide": "as routing.more, when nobody else can answer",
