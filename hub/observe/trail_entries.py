@@ -15,6 +15,7 @@ from core.db.base import to_json
 from core.money import MSAT_PER_SAT
 from core.payouts.tables import Payout, PayoutAttempt
 from core.rates.model import told
+from core.routing.states import AssignmentState
 from core.routing.tables import Assignment
 from core.tasks.states import ENDED
 from hub.observe.trail_entry import Entry, facts
@@ -29,12 +30,16 @@ _RANK = (
     "assignment",
     "submission",
     "verification",
+    "judged",  # an assignment, by the verification
     "end",  # of the task
     "ledger",
     "payout",
     "reply",
     "callback",
 )
+
+
+_JUDGED = frozenset({AssignmentState.COUNTED, AssignmentState.REFUSED})
 
 
 def timeline(trail: Trail) -> list[Entry]:
@@ -58,7 +63,9 @@ def timeline(trail: Trail) -> list[Entry]:
 
 
 def _cause(entry: Entry) -> str:
-    return "end" if entry.kind == "task" and entry.state in ENDED else entry.kind
+    if entry.kind == "task" and entry.state in ENDED:
+        return "end"
+    return "judged" if entry.kind == "assignment" and entry.state in _JUDGED else entry.kind
 
 
 def _inbound(trail: Trail) -> Iterator[Entry]:

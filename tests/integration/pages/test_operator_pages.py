@@ -61,6 +61,7 @@ async def test_the_whole_trail_on_one_page(stage: Stage) -> None:
         "Answer by Ana",
         "Stage schema",
         "Stage rules",
+        "Ana's turn ended counted",
         "Task verified",
     )
     places = [text.index(step) for step in (*steps, "Ana earned 1,000 sats")]
