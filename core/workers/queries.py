@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.access.tables import Person
 from core.errors import NotFound
 from core.tasks.model import Environment
 from core.workers.model import Profile
@@ -22,10 +23,25 @@ async def get(session: AsyncSession, worker_id: str) -> Profile:
 
 
 async def page(
-    session: AsyncSession, environment: Environment, *, after: str | None = None, limit: int = 50
+    session: AsyncSession,
+    environment: Environment,
+    *,
+    after: str | None = None,
+    limit: int = 50,
+    like: str = "",
 ) -> list[Profile]:
-    """Workers by id, those after the id `after`; fewer than `limit` means the end."""
+    """Workers by id, those after the id `after`; fewer than `limit` means the end. `like`: only those whose name or e-mail
+    address has this in it, in any case of its letters, or whose id it is."""
     statement = select(Worker).where(Worker.environment == str(environment))
+    if like:
+        part = like.lower()
+        statement = statement.join(Person, Person.id == Worker.id).where(
+            or_(
+                Person.id == like,
+                Person.email.contains(part, autoescape=True),
+                func.lower(Person.name).contains(part, autoescape=True),
+            )
+        )
     if after is not None:
         statement = statement.where(Worker.id > after)
     found = await session.scalars(statement.order_by(Worker.id).limit(limit))

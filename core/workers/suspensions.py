@@ -5,6 +5,7 @@ repair item until it is decided. Called by the operator's and the worker's pages
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -154,6 +155,14 @@ async def suspensions_of(session: AsyncSession, worker_id: str) -> list[Suspensi
     """Newest first."""
     statement = select(Suspension).where(Suspension.worker_id == worker_id)
     return list(await session.scalars(statement.order_by(Suspension.id.desc()).limit(20)))
+
+
+async def in_force(session: AsyncSession, worker_ids: Sequence[str]) -> dict[str, Suspension]:
+    """By worker; who is not suspended is no key."""
+    statement = select(Suspension).where(
+        Suspension.worker_id.in_(worker_ids), Suspension.state == str(SuspensionState.IN_FORCE)
+    )
+    return {row.worker_id: row for row in await session.scalars(statement)}
 
 
 async def _against(tx: Transaction, worker_id: str, about: About, subject: str) -> str:

@@ -39,7 +39,7 @@ from hub.api.worker_account_views import (
     tier_view,
 )
 from hub.api.worker_views import whole_sats
-from hub.pages.worker_me import months_of, type_lines
+from hub.pages.record import months_of, type_lines
 from hub.services import Services
 from hub.tier_rules import general, published
 

@@ -19,7 +19,7 @@ from core.workers.tables import (
 )
 from core.workers.tiers import Tier, Trust
 from hub.api.worker_views import PayView, View, whole_sats
-from hub.pages.worker_me import Month, TypeLine
+from hub.pages.record import Month, TypeLine
 from hub.tier_rules import TierRules
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
@@ -14,7 +15,7 @@ from core.access import invitations, sessions
 from core.access.roles import Scope, may
 from core.access.sessions import SignedIn
 from core.access.tables import Person
-from core.errors import HubError, Invalid
+from core.errors import HubError, Invalid, NotFound
 from core.tasks.model import Environment
 from core.workers import actions, skills, standing, suspensions
 from core.workers import queries as workers
@@ -22,6 +23,7 @@ from core.workers.tables import Worker
 from hub import auth
 from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
+from hub.pages.operator_person import person_page
 from hub.pages.templating import page, see_other
 from hub.services import Services
 
@@ -38,10 +40,11 @@ async def _people(
     error: str = "",
     after: str = "",
     environment: str = "live",
+    q: str = "",
 ) -> Response[str]:
     chosen = Environment.TEST if environment == "test" else Environment.LIVE
     async with services.work.read() as session:
-        found = await workers.page(session, chosen, after=after or None, limit=PAGE)
+        found = await workers.page(session, chosen, after=after or None, limit=PAGE, like=q.strip())
         ids = [one.id for one in found]
         rows = await session.scalars(select(Person).where(Person.id.in_(ids)))
         people = {row.id: row for row in rows}
@@ -52,14 +55,9 @@ async def _people(
             "marks": {row.id: row for row in marks},
             "waiting": await invitations.waiting(session),
             "appeals": await suspensions.open_appeals(session),
-            "suspended": {
-                one.id: next(
-                    (s for s in await suspensions.suspensions_of(session, one.id) if s.state == "in_force"),
-                    None,
-                )
-                for one in found
-            },
+            "suspended": await suspensions.in_force(session, ids),
         }
+    more = {"environment": str(chosen), "q": q.strip(), "after": ids[-1] if ids else ""}
     return page(
         "operator_people.html",
         person,
@@ -71,7 +69,8 @@ async def _people(
         workers=found,
         people=people,
         environment=str(chosen),
-        following=f"/operator/people?environment={chosen}&after={ids[-1]}" if len(ids) == PAGE else "",
+        q=q.strip(),
+        following=f"/operator/people?{urlencode(more)}" if len(ids) == PAGE else "",
         link=link,
         error=error,
         stranger=invitations.STRANGER,
@@ -86,9 +85,19 @@ async def show_people(
     services: NamedDependency[Services],
     after: FromQuery[str] = "",
     environment: FromQuery[str] = "live",
+    q: FromQuery[str] = "",
 ) -> Response[str]:
-    """Who waits for an invitation or for a decision at the top, then the workers."""
-    return await _people(person, services, after=after, environment=environment)
+    """Who waits for an invitation or for a decision at the top, then the workers; `q` is part of a name or an address, or an
+    id."""
+    return await _people(person, services, after=after, environment=environment, q=q)
+
+
+@get("/{worker_id:str}", name="operator.person", include_in_schema=False)
+async def show_person(
+    worker_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
+) -> Response[str]:
+    """One worker, with everything that is known of them."""
+    return await person_page(worker_id, person, services)
 
 
 @post("/invite", name="operator.invite", guards=_OPERATE, include_in_schema=False)
@@ -149,7 +158,7 @@ async def change(
     skill, yes or no, the name of the cluster."""
     form = await request.form()
     do, text = (str(form.get(name) or "").strip() for name in ("do", "text"))
-    actor, link = person.actor, ""
+    actor, link, alone = person.actor, "", form.get("back") == "person"
     try:
         async with services.work.begin("operator.worker") as tx:
             match do:
@@ -175,8 +184,15 @@ async def change(
                 case _:
                     raise Invalid("unknown_deed", "Choose what to do")
     except HubError as error:
-        return await _people(person, services, error="; ".join(error.field_errors.values()) or error.message)
-    return await _people(person, services, link=link) if link else see_other("/operator/people")
+        told = "; ".join(error.field_errors.values()) or error.message
+        if alone and not isinstance(error, NotFound):
+            return await person_page(worker_id, person, services, error=told)
+        return await _people(person, services, error=told)
+    if link and alone:
+        return await person_page(worker_id, person, services, link=link)
+    if link:
+        return await _people(person, services, link=link)
+    return see_other(f"/operator/people/{worker_id}" if alone else "/operator/people")
 
 
 @post("/appeals/{appeal_id:str}", name="operator.appeal", guards=_OPERATE, include_in_schema=False)
@@ -190,7 +206,7 @@ async def decide(
     form = await request.form()
     try:
         async with services.work.begin("operator.appeal") as tx:
-            await suspensions.decide(
+            row = await suspensions.decide(
                 tx,
                 appeal_id,
                 grant=form.get("verdict") == "grant",
@@ -200,7 +216,9 @@ async def decide(
             )
     except HubError as error:
         return await _people(person, services, error="; ".join(error.field_errors.values()) or error.message)
-    return see_other("/operator/people")
+    return see_other(
+        f"/operator/people/{row.worker_id}" if form.get("back") == "person" else "/operator/people"
+    )
 
 
 def _yes(text: str) -> bool:
@@ -212,5 +230,5 @@ def _yes(text: str) -> bool:
 ROUTER = Router(
     path="/operator/people",
     guards=[no_nul, auth.operator],
-    route_handlers=[show_people, invite, make_link, revoke, change, decide],
+    route_handlers=[show_people, show_person, invite, make_link, revoke, change, decide],
 )

@@ -7,29 +7,24 @@ import csv
 import io
 from typing import Any
 
-import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.response import Redirect
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.access.sessions import SignedIn
 from core.errors import Conflict, HubError, Invalid
 from core.money import MSAT_PER_SAT
-from core.payouts.states import PAID
-from core.payouts.tables import Payout
 from core.workers import actions, availability, records, skills, standing, suspensions
 from core.workers.hours import DAYS, Span, from_spans, to_spans
 from core.workers.model import ProfileChange
-from core.workers.reliability import lower_bound
 from core.workers.suspensions import About
-from core.workers.tables import Worker, WorkerRecordMonth, WorkerSettings
+from core.workers.tables import Worker, WorkerSettings
 from core.workers.tiers import missing
 from hub import auth
 from hub.pages.desk import test_money
 from hub.pages.guards import no_nul
+from hub.pages.record import months_of, type_lines
 from hub.pages.templating import page, see_other
 from hub.services import Services
 from hub.tier_rules import general, published
@@ -43,65 +38,6 @@ NOTICES = {
 
 
 _FIELDS = {"tier_too_low": "auto_assign"}
-
-
-class TypeLine(msgspec.Struct, frozen=True, kw_only=True):
-    """The evidence at one task type. `chance` is the figure that routing uses, `shown` the lower bound of this type;
-    `months` (month, share right, weight), oldest first, is the trend."""
-
-    task_type: str
-    good: float
-    bad: float
-    chance: float
-    shown: float
-    months: list[tuple[str, float, float]]
-
-
-class Month(msgspec.Struct, frozen=True, kw_only=True):
-    """What was paid in one month (UTC)."""
-
-    month: str
-    answers: int
-    sats: int
-
-
-async def months_of(session: AsyncSession, worker_id: str) -> list[Month]:
-    """Newest first. By the moment at which the payout settled."""
-    statement = select(Payout.settled_at, Payout.amount_msat).where(
-        Payout.worker_id == worker_id, Payout.state.in_([str(state) for state in PAID])
-    )
-    sums: dict[str, tuple[int, int]] = {}
-    for settled, amount in await session.execute(statement):
-        if settled is not None:
-            count, total = sums.get(f"{settled:%Y-%m}", (0, 0))
-            sums[f"{settled:%Y-%m}"] = (count + 1, total + amount)
-    return [
-        Month(month=month, answers=count, sats=total // MSAT_PER_SAT)
-        for month, (count, total) in sorted(sums.items(), reverse=True)
-    ]
-
-
-async def type_lines(session: AsyncSession, worker: Worker) -> list[TypeLine]:
-    found = await session.scalars(
-        select(WorkerRecordMonth)
-        .where(WorkerRecordMonth.worker_id == worker.id)
-        .order_by(WorkerRecordMonth.month)
-    )
-    months: dict[str, list[tuple[str, float, float]]] = {}
-    for one in found:
-        if one.weight > 0:
-            months.setdefault(one.task_type, []).append((one.month, one.right / one.weight, one.weight))
-    return [
-        TypeLine(
-            task_type=row.task_type,
-            good=row.good,
-            bad=row.bad,
-            chance=standing.at_type(row, worker.reliability),
-            shown=lower_bound(standing.counts(row)),
-            months=months.get(row.task_type, [])[-12:],
-        )
-        for row in await records.of_worker(session, worker.id)
-    ]
 
 
 async def _me(
