@@ -233,6 +233,7 @@ class Hub:
         async with self.work.begin("routing.submit") as tx:
             late = self.policy.sla.late_answers
             await actions.submit(tx, assignment.id, assignment.worker_id, output, late)
+            await gold.offer_owed(tx, assignment.worker_id, self.types, self.policy)
 
     async def answer(self, task_id: str, output: Any) -> Assignment:
         """The one who is offered the task accepts and answers it."""

@@ -2,8 +2,8 @@
 terms of the task that the worker has just answered: its own id, the same price, time and page. It is paid like any other,
 right or wrong; what it tells goes to the worker's record.
 
-Drawn after each answer (`draw`), offered a little later to that one worker (`offer`, topic `gold.offer`), judged when it is
-answered (`judge`). Whoever lets it go ends it: nobody else gets it in their place."""
+Drawn after each answer (`draw`), offered a little later to that one worker (`offer`, topic `gold.offer`) or, when their hands
+are full then, with their next answer into the hand that it frees (`offer_owed`), judged when it is answered (`judge`). Whoever lets it go ends it: nobody else gets it in their place."""
 
 from __future__ import annotations
 
@@ -50,8 +50,6 @@ from core.workers.reliability import lower_bound
 from core.workers.standing import counts
 from core.workers.tables import Worker
 
-TRIES = 5
-AGAIN_SECONDS = 60
 LOOKED_AT = 50
 
 
@@ -74,7 +72,7 @@ async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> Dr
     )
     found = thrown(run_id, chance)
     if found.gold:
-        body = {"like": task.id, "tries": 0, "pick": found.pick}
+        body = {"like": task.id, "pick": found.pick}
         tx.emit("gold.offer", worker_id, body=body, delay=found.delay_ms / 1000)
     return found
 
@@ -101,15 +99,33 @@ async def _since_gold(tx: Transaction, task_type: str, worker_id: str) -> int:
 
 async def offer(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy | None = None) -> Task | None:
     """Topic `gold.offer`: ask the worker one item that neither they nor anybody who is paid where they are has seen.
-    A worker whose hands are full gets it a little later; after some tries the draw is void."""
-    worker = await tx.session.get_one(Worker, lease.subject)
-    like = await tx.session.get_one(Task, str(lease.body["like"]))
-    if not worker.available or worker.load >= worker.capacity:
-        tries = int(lease.body.get("tries", 0)) + 1
-        if tries < TRIES:
-            tx.emit("gold.offer", worker.id, body={**lease.body, "tries": tries}, delay=AGAIN_SECONDS)
+    It is owed to a worker whose hands are full, as those of a good one are whenever there is much to do."""
+    worker = await tx.session.get_one(
+        Worker, lease.subject, with_for_update={"key_share": True}, populate_existing=True
+    )
+    return await _offer(tx, worker, lease.body, types, policy)
+
+
+async def offer_owed(tx: Transaction, worker_id: str, types: TaskTypes, policy: Policy) -> Task | None:
+    """In the transaction of an answer (`core/routing/actions.submit`): what is owed to the worker takes the place that has just
+    become free, before anybody can fill it."""
+    worker = await tx.session.get(Worker, worker_id)
+    if worker is None or worker.gold_owed is None:
         return None
-    item = await _item(tx, worker, like, int(lease.body.get("pick", 0)))
+    owed, worker.gold_owed = worker.gold_owed, None
+    await tx.session.flush()
+    return await _offer(tx, worker, owed, types, policy)
+
+
+async def _offer(
+    tx: Transaction, worker: Worker, drawn: dict[str, Any], types: TaskTypes, policy: Policy | None
+) -> Task | None:
+    like = await tx.session.get_one(Task, str(drawn["like"]))
+    if not worker.available or worker.load >= worker.capacity:
+        worker.gold_owed = {"like": like.id, "pick": int(drawn.get("pick", 0))}
+        await tx.session.flush()
+        return None
+    item = await _item(tx, worker, like, int(drawn.get("pick", 0)))
     if item is None:
         return None
     task = await _task(tx, item, like, types, await age_like_real_ms(tx, worker.id, like))

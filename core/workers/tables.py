@@ -33,6 +33,7 @@ class Worker(Base):
     `cool_off_until`; `usual_seconds` is the time within which nine of ten answers of theirs come, as last predicted.
     `offers_taken`, `offers_missed` (declined or run out) and `answers` are counted by routing.
     `available` is what routing reads: the worker's wish, their hours and a suspension in one (`availability.py`).
+    `gold_owed`: a draw of gold that found their hands full (`core/verification/gold.py`).
     `auto_assign`: what they are offered is in their hands at once, in a tier that allows it (`core/routing/automatic.py`).
 
     Triggers (`core/db/routing_triggers.py`) note every change here for the routers: a migration that builds the table
@@ -65,6 +66,7 @@ class Worker(Base):
     offers_taken: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
     offers_missed: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
     answers: Mapped[int] = mapped_column(Integer, server_default="0", default=0)
+    gold_owed: Mapped[dict[str, Any] | None] = mapped_column(JsonText)
 
 
 class WorkerSkill(Base):

@@ -21,6 +21,7 @@ from core.payouts.address import set_address
 from core.payouts.queries import totals_of
 from core.routing import actions as routing
 from core.routing import refusing
+from core.verification.gold import offer_owed
 from core.workers import actions as workers
 from core.workers import availability
 from hub.api import worker_account, worker_pull
@@ -212,6 +213,7 @@ async def answer(
         submission = await routing.submit(
             tx, assignment_id, person.person_id, output, services.policy.sla.late_answers
         )
+        await offer_owed(tx, person.person_id, services.types, services.policy)
     return TurnState(id=submission.id, state="submitted")
 
 

@@ -22,6 +22,7 @@ from core.routing.extend import extend
 from core.routing.states import AssignmentState
 from core.verification import appeals
 from core.verification.anomaly import book as anomalies
+from core.verification.gold import offer_owed
 from hub import auth
 from hub.auth import CSRF_FIELD
 from hub.pages import desk as desks
@@ -135,6 +136,7 @@ async def answer(
             await routing.submit(
                 tx, assignment_id, person.person_id, output, services.policy.sla.late_answers
             )
+            await offer_owed(tx, person.person_id, services.types, services.policy)
             if noticed is not None:
                 await anomalies.notice(tx, assignment_id, person.person_id, noticed)
     except Conflict:

@@ -146,6 +146,29 @@ async def test_gold_is_judged_as_late_as_what_the_worker_answered_before(work: U
         assert (exposure.worker_id, exposure.right_share) == (ana, 1.0)
 
 
+async def test_gold_reaches_a_worker_whose_hands_are_always_full(work: UnitOfWork) -> None:
+    """It takes the place that an answer frees, in the same transaction: no waiting question can be faster."""
+    hub, organisation, [ana] = await seeded(work)
+    async with work.begin("test.capacity") as tx:
+        await tx.session.execute(text("UPDATE workers SET capacity = 1"))
+        tasks = [await a_task(tx, organisation, output_schema=SCHEMA) for _ in range(3)]
+    await hub.drain()
+    for number in range(2):
+        await hub.answer(tasks[number], YES)
+        assert len(await gold_turns(hub)) == number  # the second answer's hand is filled before anybody looks
+        await hub.drain("worker.free", "task.posted", "submission.received")
+        await soon(hub)
+    [(turn, task)] = await gold_turns(hub)
+    assert (turn.worker_id, turn.state, task.status) == (ana, "offered", "assigned")
+    assert (await hub.task(tasks[2])).status == "posted"
+    worker = await hub.worker(ana)
+    assert worker.load == 1
+    await hub.accept(turn)
+    await hub.submit(turn, YES)
+    await hub.drain()
+    assert (await hub.task(tasks[2])).status == "assigned"
+
+
 async def test_a_dispute_that_is_upheld_undoes_the_evidence_and_retires_the_item(work: UnitOfWork) -> None:
     hub, organisation, [ana] = await seeded(work)
     await real(hub, organisation)
