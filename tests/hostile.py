@@ -4,6 +4,7 @@ comes of each) and by the benchmark `hostile` (how long each takes)."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -198,3 +199,28 @@ def as_json(value: Any) -> str | None:
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def _nine(give: Callable[[int], Any]) -> list[Any]:
+    return [give(worker) for worker in range(9)]
+
+
+def _words(count: int, worker: int) -> str:
+    return " ".join(f"w{number * 7 % 997}{worker}" for number in range(count))
+
+
+# What nine people who got in with it (each fits an open schema) might give to one task, so that nobody gets to the end of
+# comparing them.
+CROWDS: dict[str, list[Any]] = {
+    "9,000 names of each one's own": _nine(lambda w: {f"n{w}_{n}": n for n in range(9_000)}),
+    "200 names of each one's own": _nine(lambda w: {f"n{w}_{n}": n for n in range(200)}),
+    "3,000 equal names": _nine(lambda w: {f"n{n}": n + (w == 8) for n in range(3_000)}),
+    "lists of 9,000 numbers": _nine(lambda w: {"x": [n + w for n in range(9_000)]}),
+    "3,000 lines each": _nine(lambda w: {"x": [{"id": n + w * 3_000, "q": w} for n in range(3_000)]}),
+    "texts of 200,000 characters": _nine(lambda w: {"x": _words(30_000, w)}),
+    "3,000 texts": _nine(
+        lambda w: {f"n{n}": f"some words {n} of {w} and others again" for n in range(3_000)}
+    ),
+    "100 lists of 90": _nine(lambda w: {f"n{n}": [f"a{w * i % 77}" for i in range(90)] for n in range(100)}),
+    "lists in lists": _nine(lambda w: {"x": [[w, n] for n in range(3_000)]}),
+}

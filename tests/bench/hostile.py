@@ -1,4 +1,4 @@
-"""`hostile`: the longest that a hostile schema, answer or body holds the hub up, and whether any gets in. Beside it `json` and
+"""`hostile`: the longest that a hostile schema, answer, body or crowd of answers holds the hub up, and whether any gets in. Beside it `json` and
 `jsonschema` on the same things, each in a process that is ended after a second."""
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ from core.errors import Invalid, Malformed
 from core.forms import profile
 from core.forms.profile import check
 from core.forms.validate import errors
+from core.tasks.types import TaskType
+from core.verification import consensus
+from core.verification.anomaly import detect
+from core.verification.anomaly.model import Behaviour, Given, Memory, Pool
+from core.verification.consensus import Answer, Book, ConsensusPolicy
+from core.verification.stage import Evidence
+from core.verification.stages.anomaly import AnomalyStage
 from hub.api.decoding import object_of
 from tests.bench.harness import say
-from tests.hostile import REFUSED_ANSWERS, REFUSED_BODIES, REFUSED_SCHEMAS, as_json
+from tests.hostile import CROWDS, OPEN, REFUSED_ANSWERS, REFUSED_BODIES, REFUSED_SCHEMAS, as_json
 
 REPETITIONS = 5
 PEER_LIMIT = 1.0  # seconds
@@ -41,6 +48,7 @@ def run() -> dict[str, Any]:
             if not refused:
                 entered.append(name)
         took[name] = worst * 1000
+    took |= {f"crowd: {name}: {step}": ms for name in CROWDS for step, ms in _compared(name).items()}
     if entered:
         raise AssertionError(f"got in: {sorted(set(entered))}")
     slowest = max(took, key=lambda name: took[name])
@@ -79,6 +87,36 @@ def _cases() -> dict[str, tuple[Callable[[], bool], Callable[[], bool]]]:
             _raises(Malformed, object_of, body),
             _raises(Exception, _load_peer, body),
         )
+    return found
+
+
+def _compared(name: str) -> dict[str, float]:
+    """Milliseconds of what is done with answers that got in: the ninth is looked at beside the others, all are decided on, each
+    worker is told where they differ, and what it teaches is learnt."""
+    outputs = CROWDS[name]
+    answers = [Answer(worker=f"w{number}", output=output) for number, output in enumerate(outputs)]
+    policy, told = ConsensusPolicy(), [Given(worker=one.worker, answer=one.output) for one in answers]
+    seen = Behaviour(given=told[-1], memory=Memory(), pool=Pool(log_seconds=[3.0] * 50), others=told[:-1])
+    looked = Evidence(
+        payload={"q": outputs[0]},
+        output=outputs[-1],
+        output_schema=OPEN,
+        task_type=TaskType(name="t", title="T"),
+        behaviour=seen,
+    )
+    steps: dict[str, Callable[[], object]] = {
+        "anomaly": lambda: AnomalyStage().judge(looked),
+        "memory": lambda: detect.remembered(Memory(), seen, []),
+        "judge": lambda: consensus.judge(answers, Book(), policy, OPEN),
+        "agreements": lambda: consensus.agreements(answers, outputs[0], policy, OPEN),
+        "close": lambda: consensus.close(answers, Book(), policy, OPEN),
+    }
+    found: dict[str, float] = {}
+    for step, act in steps.items():
+        for _ in range(REPETITIONS):
+            began = time.thread_time()
+            act()
+            found[step] = max(found.get(step, 0.0), (time.thread_time() - began) * 1000)
     return found
 
 

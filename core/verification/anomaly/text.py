@@ -6,12 +6,14 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
 from core.receipts.canonical import digest
 
 LEAST_TEXT = 20  # characters: what is shorter is alike by chance
 MOST_TEXT = 4_000  # characters that are looked at; enough to tell a copy
+MOST_CHOSEN = 400  # choices of one answer that are looked at
 LONGEST_CHOICE = 40  # a longer text was written, not chosen
 NEAR_BITS = (
     10  # of 64: a word in forty is another in four of five cases; of 20,000 unrelated pairs none is below 14
@@ -28,14 +30,21 @@ def normalised(text: str) -> str:
 
 def free_text(answer: Any) -> str:
     """Everything in the answer that somebody wrote, in the order of its names; empty when that is trivial."""
-    parts = [normalised(text) for text in _texts(answer) if len(text) > LONGEST_CHOICE or text.count(" ") > 2]
+    parts: list[str] = []
+    room = MOST_TEXT
+    for text in _texts(answer):
+        if len(text) > LONGEST_CHOICE or text.count(" ") > 2:
+            parts.append(normalised(text))
+            room -= len(parts[-1]) + 1
+            if room <= 0:
+                break
     found = " ".join(parts)[:MOST_TEXT]
     return found if len(found) >= LEAST_TEXT else ""
 
 
 def choice(answer: Any) -> str | None:
-    """A digest of what was chosen: booleans and short texts with their places. None when nothing was."""
-    chosen = dict(_chosen(answer, ""))
+    """A digest of what was chosen: booleans and short texts with their places, the first `MOST_CHOSEN`. None when nothing was."""
+    chosen = dict(islice(_chosen(answer, ""), MOST_CHOSEN))
     return digest(chosen)[:12] if chosen else None
 
 

@@ -62,7 +62,7 @@ def same(leaf: Leaf, mine: Any, result: Any, likeness: float) -> bool:
             return mine == result
         case FieldKind.NUMBER:
             return abs(mine - result) <= leaf.tolerance
-        case FieldKind.EXACT:
+        case FieldKind.EXACT | FieldKind.WHOLE:
             return text(leaf.kind, mine) == text(leaf.kind, result)
         case _:
             equal = text(leaf.kind, mine) == text(leaf.kind, result)
@@ -75,6 +75,8 @@ def _sentence(leaf: Leaf, mine: Any, result: Any) -> str:
         return f"you {said.get(mine, 'gave null')}, the result {said.get(result, 'is null')}"
     if leaf.presence:
         return f"you {'chose' if mine == IN else 'did not choose'} it, the result {'has' if result == IN else 'does not have'} it"
+    if leaf.kind is FieldKind.WHOLE:
+        return "it is not the same as the result"
     if leaf.kind is FieldKind.CLOSED:
         mine, result = json.loads(mine), json.loads(result)
     apart = (

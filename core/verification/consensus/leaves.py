@@ -1,6 +1,9 @@
 """Several answers laid over one another: a tree of the places where they can differ, each with the votes of those who
 speak of it. Made by `tree` for `judge`, `close` and `agreed`; put together again by `assemble.py`. Pure data.
 
+Answers come from strangers, so it is bounded how far one is looked into: texts and lists beyond a length, and answers with
+more places than anybody fills in, are compared as a whole.
+
 A place that some leave out (or give as null) is first a vote on its presence; what is inside it is then judged among
 those who gave it. Sets become one vote per option, arrays of objects one place per key."""
 
@@ -17,6 +20,8 @@ from core.verification.consensus.plan import Field, FieldKind, Plan, canonical
 ABSENT, NULL, GIVEN = '"absent"', '"null"', '"given"'  # the options of a presence
 IN, OUT = "true", "false"  # the options of one option of a set
 _ANY = Field(kind=FieldKind.ANY)
+MOST_VOTES = 2_000  # of all workers in all places; beyond it an answer is one vote
+LONGEST_TEXT, LONGEST_LIST = 20_000, 400  # characters, members
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +51,34 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 def tree(plan: Plan, outputs: Mapping[str, Any]) -> Node:
     """`outputs` by worker. The order of the workers plays no part."""
     votes = {worker: outputs[worker] for worker in sorted(outputs)}
-    return _node(plan.root, "", "", votes, critical=not plan.marked, left_out=())
+    if sum(map(_places, votes.values())) <= MOST_VOTES:
+        node = _node(plan.root, "", "", votes, critical=not plan.marked, left_out=())
+        if sum(len(leaf.votes) for leaf in leaves(node)) <= MOST_VOTES:
+            return node
+    leaf = Leaf(pointer="", field="", kind=FieldKind.WHOLE, votes=votes, critical=True)
+    return Node(kind=FieldKind.WHOLE, presence=None, leaf=leaf)
+
+
+def _places(value: Any) -> int:
+    """What it costs to compare an answer, in places: the values that are compared by themselves (a list of texts or numbers is
+    one, and one more for each ten members), and one more for each hundred characters. Stops beyond `MOST_VOTES`."""
+    found, stack = 0, [value]
+    while stack and found <= MOST_VOTES:
+        one = stack.pop()
+        found += 1
+        if isinstance(one, str):
+            found += len(one) // 100
+        elif isinstance(one, dict):
+            stack.extend(cast("dict[str, Any]", one).values())
+        elif isinstance(one, list):
+            members = cast("list[Any]", one)
+            if any(isinstance(member, dict | list) for member in members):
+                stack.extend(members)
+            else:
+                found += (
+                    len(members) // 10 + sum(len(text) for text in members if isinstance(text, str)) // 100
+                )
+    return found
 
 
 def leaves(node: Node) -> Iterator[Leaf]:
@@ -159,6 +191,8 @@ def _kind(field: Field, votes: Mapping[str, Any]) -> FieldKind:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return FieldKind.NUMBER
     if all(isinstance(value, str) for value in values):
+        if any(len(value) > LONGEST_TEXT for value in values):
+            return FieldKind.WHOLE
         return FieldKind.EXACT if field.kind is FieldKind.EXACT else FieldKind.TEXT
     if all(isinstance(value, dict) for value in values):
         return FieldKind.OBJECT
@@ -168,6 +202,8 @@ def _kind(field: Field, votes: Mapping[str, Any]) -> FieldKind:
 
 
 def _kind_of_array(field: Field, values: list[list[Any]]) -> FieldKind:
+    if field.kind is not FieldKind.KEYED and any(len(value) > LONGEST_LIST for value in values):
+        return FieldKind.WHOLE
     if field.kind is FieldKind.SET:
         options = set(field.options)
         texts = [[canonical(member) for member in value] for value in values]

@@ -7,6 +7,7 @@ two wrong ones coincide with probability COINCIDENCE. One answer alone is then a
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any, cast
@@ -40,7 +41,10 @@ def consensus(
         groups = _gathered(kind, votes, forms, right, likeness)
     options = posterior(groups, right)
     best = min(options, key=lambda group: (-options[group], group))
-    value = _representative(votes, forms, right, best)
+    if kind is FieldKind.WHOLE:  # all of a group are the same
+        value = next(votes[worker] for worker in sorted(votes) if forms[worker] == best)
+    else:
+        value = _representative(votes, forms, right, best)
     second = max((p for group, p in options.items() if group != best), default=1.0 - options[best])
     return Opened(value=value, confidence=options[best], second=second, options=options, groups=groups)
 
@@ -66,15 +70,21 @@ def text(kind: FieldKind, value: Any) -> str:
     """Equal texts, equal answers."""
     if kind is FieldKind.TEXT and isinstance(value, str):
         return normal(value)
+    if kind is FieldKind.WHOLE:
+        return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
     return value.strip() if isinstance(value, str) else canonical(value)
 
 
 def likeness_of(kind: FieldKind, one: Any, other: Any) -> float:
     """1 for the same, 0 for nothing in common: 1 - token Levenshtein / longer length (words of a text, members of
     a list)."""
+    return _alike(tokens(kind, one), tokens(kind, other))
+
+
+def _alike(one: list[str], other: list[str]) -> float:
     from rapidfuzz.distance import Levenshtein
 
-    return Levenshtein.normalized_similarity(tokens(kind, one), tokens(kind, other))
+    return Levenshtein.normalized_similarity(one, other)
 
 
 def tokens(kind: FieldKind, value: Any) -> list[str]:
@@ -93,7 +103,8 @@ def _gathered(
     """Answers that are like the medoid count as the same as it; the others stay by themselves."""
     value_of = {group: votes[worker] for worker, group in sorted(groups.items(), reverse=True)}
     names = sorted(value_of)
-    like = {(a, b): likeness_of(kind, value_of[a], value_of[b]) for a in names for b in names if a < b}
+    words = {name: tokens(kind, value_of[name]) for name in names}
+    like = {(a, b): _alike(words[a], words[b]) for a in names for b in names if a < b}
 
     def between(a: str, b: str) -> float:
         return 1.0 if a == b else like[(a, b) if a < b else (b, a)]

@@ -33,6 +33,7 @@ class FieldKind(StrEnum):
     TEXT = "text"  # words: the likest of all
     SET = "set"  # an array of options without order: each option is in or out
     LIST = "list"  # any other array: the same, or the likest
+    WHOLE = "whole"  # too much to look into: the same to the letter, or not
     KEYED = "keyed"  # an array of objects with a key: member by member
     ANY = "any"  # the schema does not say: see the values
 
