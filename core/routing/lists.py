@@ -30,8 +30,9 @@ async def say(
 ) -> None:
     """Put the worker on the list, or from the other list on this one. What they have in hand stays with them. Raises
     NotFound, Invalid for a reason that is too long."""
-    if len(reason) > REASON_LIMIT:
-        raise Invalid("bad_reason", f"A reason has at most {REASON_LIMIT} characters")
+    if len(reason) > REASON_LIMIT or "\0" in reason:
+        told = f"A reason has at most {REASON_LIMIT} characters, none of them U+0000"
+        raise Invalid("bad_reason", told, field_errors={"reason": told})
     worker = await tx.session.get(Worker, worker_id)
     if worker is None:
         raise NotFound("unknown_worker", "There is no such worker")

@@ -79,6 +79,27 @@ def to_spans(hours: Sequence[Sequence[int]]) -> list[Span]:
     return told
 
 
+def shifts(hours: Sequence[Sequence[int]]) -> list[Span]:
+    """As a form asks for them, by the day on which they begin: one that goes over midnight is one, with an end before its
+    start. `from_spans` of it gives the same hours."""
+    found = [(start, end) for start, end in hours]
+    if len(found) > 1 and found[0][0] == 0 and found[-1][1] == WEEK:  # the night from Sunday to Monday
+        (_, end), (start, _) = found[0], found[-1]
+        found = [*found[1:-1], (start, WEEK + end)]
+    told: list[Span] = []
+    for first, end in found:
+        start = first
+        while end - start > DAY:  # 24 hours from here, and the rest
+            told.append(_span(start, start + DAY))
+            start += DAY
+        told.append(_span(start, end))
+    return told
+
+
+def _span(start: int, end: int) -> Span:
+    return Span(day=DAYS[start // DAY % 7], start=_clock(start % DAY), end=_clock(end % DAY))
+
+
 def open_at(hours: Sequence[Sequence[int]], timezone: ZoneInfo, now_ms: int) -> bool:
     """No hours at all: always."""
     if not hours:

@@ -1,8 +1,10 @@
-"""A person comes in by an invitation and becomes a worker, in one transaction. Called by the joining page and the API."""
+"""A person is invited, and comes in by that and becomes a worker, in one transaction. Called by the pages of operators and of
+newcomers, and the command line."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,15 +12,17 @@ from core import clock
 from core.access import invitations, people, sessions
 from core.access.roles import Role
 from core.access.sessions import Opened
+from core.access.tables import Invitation
 from core.audit.record import record
 from core.db.unit_of_work import Transaction
 from core.errors import Invalid
+from core.secret import Secret
 from core.tasks.model import Environment
 from core.workers import check
 from core.workers.actions import create
 from core.workers.availability import settings_of
 from core.workers.hours import zone
-from core.workers.model import NewWorker
+from core.workers.model import MAX_TIER, NewWorker
 from core.workers.skills import languages, set_languages
 
 
@@ -38,6 +42,24 @@ class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
 def version_of(terms: str) -> str:
     """What stands for a text of terms: another text is another version."""
     return hashlib.sha256(terms.encode()).hexdigest()[:12]
+
+
+async def invite(
+    tx: Transaction,
+    email: str,
+    *,
+    actor: str,
+    environment: Environment = Environment.LIVE,
+    tier: int = 0,
+    skills: Sequence[str] = (),
+) -> tuple[Invitation, Secret]:
+    """`invitations.invite` of what can become a worker: whoever follows the link cannot mend a skill or a tier that is none.
+    Raises Invalid, Conflict when somebody has the address."""
+    check.skills(skills)
+    if not 0 <= tier <= MAX_TIER:
+        raise Invalid("bad_tier", "There is no such tier", field_errors={"tier": f"Must be 0 to {MAX_TIER}"})
+    wanted = sorted(set(skills))
+    return await invitations.invite(tx, email, actor=actor, environment=environment, tier=tier, skills=wanted)
 
 
 async def join(tx: Transaction, token: str, new: Newcomer, terms: str) -> Opened:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from core.access import invitations, people, sessions
+from core.access import people, sessions
 from core.access.roles import Role
 from core.access.tables import Person
 from core.errors import NotFound
 from core.money import MSAT_PER_SAT
 from core.tasks.model import Environment
 from core.workers import actions as workers
+from core.workers import joining, suspensions
 from core.workers import skills as worker_skills
-from core.workers import suspensions
 from core.workers.model import NewWorker
 from hub.cli.common import OPERATOR, run, table
 from hub.tier_rules import TierRules, general, published
@@ -109,7 +109,7 @@ def invite(email: str, skills: tuple[str, ...], tier: int, environment: str) -> 
 
     async def act(wiring: Wiring) -> str:
         async with wiring.services.work.begin("invitations.made") as tx:
-            _, token = await invitations.invite(
+            _, token = await joining.invite(
                 tx, email, actor=OPERATOR, environment=Environment(environment), tier=tier, skills=skills
             )
             return f"{wiring.settings.public_url}/join/{token.reveal()}"

@@ -17,7 +17,7 @@ from core.access.sessions import SignedIn
 from core.access.tables import Person
 from core.errors import HubError, Invalid, NotFound
 from core.tasks.model import Environment
-from core.workers import actions, skills, standing, suspensions
+from core.workers import actions, joining, skills, standing, suspensions
 from core.workers import queries as workers
 from core.workers.tables import Worker
 from hub import auth
@@ -110,7 +110,7 @@ async def invite(
     environment = Environment.TEST if form.get("environment") == "test" else Environment.LIVE
     try:
         async with services.work.begin("invitations.made") as tx:
-            _, token = await invitations.invite(
+            _, token = await joining.invite(
                 tx, email, actor=person.actor, environment=environment, skills=given.replace(",", " ").split()
             )
     except HubError as error:

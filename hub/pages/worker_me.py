@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import zip_longest
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -16,7 +17,7 @@ from core.access.sessions import SignedIn
 from core.errors import Conflict, HubError, Invalid
 from core.money import MSAT_PER_SAT
 from core.workers import actions, availability, records, skills, standing, suspensions
-from core.workers.hours import DAYS, Span, from_spans, to_spans
+from core.workers.hours import DAYS, Span, from_spans, shifts
 from core.workers.model import ProfileChange
 from core.workers.suspensions import About
 from core.workers.tables import Worker, WorkerSettings
@@ -52,7 +53,7 @@ async def _me(
         context: dict[str, Any] = {
             "worker": worker,
             "kept": kept,
-            "spans": {span.day: span for span in to_spans(kept.hours if kept else [])},
+            "spans": _by_day(kept.hours if kept else []),
             "types": await type_lines(session, worker),
             "changes": await standing.tier_changes(session, worker.id),
             "suspensions": await suspensions.suspensions_of(session, worker.id),
@@ -101,11 +102,15 @@ async def save(
         value = form.get(name)
         return value.strip() if isinstance(value, str) else ""
 
+    def every(name: str) -> list[str]:
+        return [value.strip() for value in form.getall(name, []) if isinstance(value, str)]
+
     try:
         spans = [
-            Span(day=day, start=one(f"{day}_from"), end=one(f"{day}_to"))
+            Span(day=day, start=start, end=end)
             for day in DAYS
-            if one(f"{day}_from") or one(f"{day}_to")
+            for start, end in zip_longest(every(f"{day}_from"), every(f"{day}_to"), fillvalue="")
+            if start or end
         ]
         change = ProfileChange(
             price_floor_msat=_number(one("price_floor"), "price_floor") * MSAT_PER_SAT,
@@ -157,6 +162,12 @@ async def earnings(person: NamedDependency[SignedIn], services: NamedDependency[
     rows.writerows([one.month, one.answers, one.sats] for one in found)
     headers = {"Content-Disposition": 'attachment; filename="earnings.csv"'}
     return Response(sheet.getvalue(), media_type="text/csv", headers=headers)
+
+
+def _by_day(hours: list[list[int]]) -> dict[str, list[Span]]:
+    """What the form shows of each day."""
+    found = shifts(hours)
+    return {day: [span for span in found if span.day == day] for day in DAYS}
 
 
 def _number(text: str, name: str) -> int:

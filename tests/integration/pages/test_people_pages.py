@@ -4,6 +4,7 @@ the operator's API for the lists."""
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import httpx
@@ -68,6 +69,42 @@ async def test_the_account_is_saved_whole_or_shown_with_its_faults(stage: Stage)
     assert 'name="auto_assign" value="yes" checked' in (await stage.worker.http.get("/worker/me")).text
     assert (await stage.worker.http.get("/worker/earnings.csv")).text == "month,answers_paid,sats\r\n"
     assert (await stage.operator.http.get("/worker/me", headers=HTML)).status_code == 403
+
+
+async def test_hours_of_the_night_and_two_a_day_survive_the_form(stage: Stage) -> None:
+    hours = [
+        {"day": "mon", "from": "09:00", "to": "12:00"},
+        {"day": "mon", "from": "22:00", "to": "02:00"},
+        {"day": "tue", "from": "13:00", "to": "17:00"},
+        {"day": "sun", "from": "20:00", "to": "24:00"},
+    ]
+    before = (await stage.worker.api("PATCH", "/me/settings", json={"hours": hours})).json()["hours"]
+    assert len(before) == 5  # as the API tells them: day by day
+    page = (await stage.worker.http.get("/worker/me")).text
+    inputs = re.findall(r'<input type="time" name="([a-z]{3}_(?:from|to))" value="([0-9:]*)">', page)
+    shown = {name: [value for other, value in inputs if other == name] for name, _ in inputs}
+    assert (shown["mon_from"], shown["mon_to"]) == (["09:00", "22:00", ""], ["12:00", "02:00", ""])
+    assert (shown["sun_from"], shown["sun_to"]) == (["20:00", ""], ["00:00", ""])
+    form = {"timezone": "UTC", "languages": "en", "price_floor": "0", "capacity": "3"}
+    saved = await stage.worker.post("/worker/me", **form, **shown)
+    assert saved.status_code == 303
+    assert (await stage.worker.api("GET", "/me/settings")).json()["hours"] == before
+    wrong = await stage.worker.post("/worker/me", **form, mon_from=["09:00"], mon_to=[""])
+    assert (wrong.status_code, "'' is no time of day; write 09:00" in words(wrong.text)) == (422, True)
+
+
+async def test_an_operator_invites_with_skills_that_there_can_be(stage: Stage) -> None:
+    for fields in (
+        {"email": "new@example.test", "skills": "general, Bad Skill!"},
+        {"email": "new@", "skills": ""},
+    ):
+        assert (await stage.operator.post("/operator/people/invite", **fields)).status_code == 422
+    made = await stage.operator.post(
+        "/operator/people/invite", email="new@example.test", skills="law general"
+    )
+    assert "/join/" in words(made.text)
+    async with stage.services.work.read() as session:
+        assert list(await session.scalars(select(Invitation.skills))) == [["general", "law"]]
 
 
 async def test_the_queue_is_looked_through_and_taken_from(stage: Stage) -> None:
@@ -147,6 +184,7 @@ async def test_an_organisations_lists_by_page(stage: Stage) -> None:
         ({"who": "per_none", "word": "block"}, "There is no such worker"),
         ({"who": stage.worker.id, "word": "love"}, "The word is allow or block"),
         ({"who": stage.worker.id, "word": "block", "reason": "x" * 501}, "at most 500 characters"),
+        ({"who": stage.worker.id, "word": "block", "reason": "a\0b"}, "none of them U+0000"),
     ):
         answer = await stage.operator.post(home, **fields)
         assert (answer.status_code, told in words(answer.text)) == (422, True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import Invalid
-from core.workers.hours import WEEK, Span, from_spans, next_change, open_at, to_spans, zone
+from core.workers.hours import DAYS, WEEK, Span, from_spans, next_change, open_at, shifts, to_spans, zone
 
 BERLIN = zone("Europe/Berlin")
 NINE_TO_FIVE = from_spans([Span(day=day, start="09:00", end="17:00") for day in ("sat", "sun", "mon")])
@@ -61,6 +63,29 @@ def test_nights_and_weeks_go_around() -> None:
     assert open_at([], BERLIN, 0)
     assert next_change([], BERLIN, 0) is None
     assert next_change([[0, WEEK]], BERLIN, 0) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(DAYS), st.integers(0, 1439), st.integers(0, 1440)), max_size=12))
+def test_a_form_gives_back_the_hours_that_it_shows(drawn: list[tuple[str, int, int]]) -> None:
+    hours = from_spans(
+        [
+            Span(day=day, start=f"{start // 60:02}:{start % 60:02}", end=f"{end // 60:02}:{end % 60:02}")
+            for day, start, end in drawn
+        ]
+    )
+    assert from_spans(shifts(hours)) == hours
+
+
+def test_a_night_is_one_shift() -> None:
+    sunday = [Span(day="sun", start="22:00", end="06:00"), Span(day="tue", start="09:00", end="00:00")]
+    assert shifts(from_spans(sunday)) == [
+        Span(day="tue", start="09:00", end="00:00"),
+        Span(day="sun", start="22:00", end="06:00"),
+    ]
+    assert shifts([[0, 1500]]) == [
+        Span(day="mon", start="00:00", end="00:00"),
+        Span(day="tue", start="00:00", end="01:00"),
+    ]
 
 
 @pytest.mark.parametrize(
