@@ -18,6 +18,7 @@ from core.verification import gold_items
 from core.verification.gold_items import NewItem
 from core.verification.policy import Checks, Gold, Level
 from core.verification.replay import replay
+from core.verification.tables import GoldItem, Review
 from tests.integration.pages.conftest import Stage, words
 
 ALWAYS = Checks(
@@ -71,7 +72,8 @@ def seconds(turn: dict[str, Any], since: str, until: str) -> int:
     return round((datetime.fromisoformat(turn[until]) - datetime.fromisoformat(turn[since])).total_seconds())
 
 
-async def test_gold_shows_nothing_that_a_real_question_does_not(stage: Stage) -> None:
+async def asked(stage: Stage) -> tuple[str, dict[str, Any], str]:
+    """A real question, what was shown of it until it was answered, and the gold question that followed."""
     stage.hub.types = TaskTypes(list(stage.hub.types), ALWAYS)
     async with stage.services.work.begin("test.gold") as tx:
         new = NewItem(
@@ -95,6 +97,11 @@ async def test_gold_shows_nothing_that_a_real_question_does_not(stage: Stage) ->
         gold_id = (
             await session.scalars(select(Task.id).where(Task.organisation_id == GOLD_ORGANISATION))
         ).one()
+    return real_id, real, gold_id
+
+
+async def test_gold_shows_nothing_that_a_real_question_does_not(stage: Stage) -> None:
+    real_id, real, gold_id = await asked(stage)
     gold = await answered(stage, gold_id, {"answer": "no"})  # wrong, and that shows nowhere either
 
     for part in ("offer", "task", "work", "sent", "history"):
@@ -121,3 +128,37 @@ async def test_gold_shows_nothing_that_a_real_question_does_not(stage: Stage) ->
     draws = [one for one in made if one.what == "gold draw"]
     assert len(draws) == 1
     assert all(one.equal for one in made)
+
+
+async def test_what_was_missed_is_told_a_day_later_and_disputed_with_one_click(stage: Stage) -> None:
+    _, _, gold_id = await asked(stage)
+    await answered(stage, gold_id, {"answer": "no"})
+    page = "/worker/checks"
+    assert "no check that you missed" in words((await stage.worker.http.get(page)).text)
+    day = 25 * 3_600_000
+    async with stage.services.work.begin("test.tomorrow") as tx:
+        await tx.session.execute(text(f"UPDATE gold_exposures SET judged_at = judged_at - {day}"))
+        # The pages know the plans of the shipped file.
+        await tx.session.execute(text("UPDATE organisations SET plan = 'pay_as_you_go'"))
+        exposure = (await tx.session.execute(text("SELECT id FROM gold_exposures"))).scalar_one()
+    shown = words((await stage.worker.http.get(page)).text)
+    assert "Is Friday within five days?" in shown
+    assert "The known answer is wrong" in shown
+    assert "Is Friday" not in words((await stage.other.http.get(page)).text)
+    assert (await stage.other.post(f"{page}/{exposure}/dispute")).status_code == 404
+    for _ in range(2):  # a second click changes nothing
+        assert (
+            await stage.worker.post(f"{page}/{exposure}/dispute", said="It is a holiday")
+        ).status_code == 303
+    assert "You said that the known answer is wrong" in words((await stage.worker.http.get(page)).text)
+    async with stage.services.work.read() as session:
+        [review] = await session.scalars(select(Review))
+    assert (review.kind, review.said) == ("dispute", "It is a holiday")
+    seen = words((await stage.operator.http.get(f"/reviews/{review.id}")).text)
+    assert "The known answer" in seen
+    assert (await stage.worker.post(f"/reviews/{review.id}", verdict="uphold")).status_code == 403
+    assert (await stage.operator.post(f"/reviews/{review.id}", verdict="uphold")).status_code == 303
+    assert "It does not count against you" in words((await stage.worker.http.get(page)).text)
+    async with stage.services.work.read() as session:
+        [item] = await session.scalars(select(GoldItem))
+    assert (item.state, item.exposures) == ("retired", 1)

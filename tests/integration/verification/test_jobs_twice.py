@@ -85,6 +85,7 @@ async def test_gold_is_asked_once(work: UnitOfWork, workers: int) -> None:
         )
         assert sorted(asked) == sorted(turns.all()) == sorted({lease.subject for lease in taken})
         assert item.exposures == len(asked) > 0
+        assert item.state == ("retired" if item.exposures == item.most_exposures else "active")
         assert len(list(await session.scalars(select(Payout.id)))) == len(people)
     async with work.read() as session:
         assert not await check(session)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.verification.anomaly import detect
@@ -109,3 +110,19 @@ def test_any_answer_can_be_looked_at_and_remembered(answer: Any, other: Any, sec
     odd = detect.found({"q": other}, one)
     assert detect.remembered(Memory(), one, odd).answers == 1
     assert detect.pooled(Pool(), one) is not None
+
+
+@given(st.lists(st.tuples(JSON, st.none() | st.floats(0, 1e9)), min_size=1, max_size=8), st.integers(1, 40))
+@settings(max_examples=20, deadline=None)
+def test_what_is_kept_does_not_grow_with_the_answers(
+    stream: list[tuple[Any, float | None]], times: int
+) -> None:
+    """Whatever is answered, and however often: the row of a worker and that of a pool keep below a size."""
+    memory, pool = Memory(), Pool()
+    for answer, seconds in stream * times:
+        one = seen(answer, seconds=seconds, memory=memory, pool=pool)
+        memory = detect.remembered(memory, one, detect.found({"q": answer}, one))
+        pool = detect.pooled(pool, one)
+    assert memory.answers == len(stream) * times
+    assert len(msgspec.json.encode(memory)) < 12_000
+    assert len(msgspec.json.encode(pool)) < 6_000
