@@ -7,10 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from core import clock
+from core.access.tables import Organisation
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
+from core.workers.tables import Worker
 from tests.factories_routing import PAYOUT_MSAT, a_task, a_type, a_worker, an_organisation
 from tests.integration.cli.conftest import Answer, Hub, succeed, table
 
@@ -93,6 +96,23 @@ def test_whom_another_policy_would_ask(hub: Hub, workers: list[str], config_fold
     assert succeed(hub("routing", "shadow", str(config_folder / "routing.yaml"))) == [
         "no task of the live environment is open: nothing to compare"
     ]
+
+
+def test_a_pool_of_experts_is_asked_by_the_other_policy_too(
+    hub: Hub, workers: list[str], config_folder: Path, tmp_path: Path
+) -> None:
+    async def experts() -> None:
+        database = Database(f"sqlite:///{tmp_path}/data/hub.db")
+        async with UnitOfWork(database).begin("test.experts") as tx:
+            await tx.session.execute(update(Organisation).values(plan="enterprise"))
+            await tx.session.execute(update(Worker).where(Worker.id == workers[CHEAP]).values(expert=True))
+        await database.close()
+
+    asyncio.run(experts())
+    same = str(config_folder / "routing.yaml")
+    _, *rows, told = succeed(hub("routing", "shadow", same, "--environment", "test"))
+    assert [row[2:] for row in table(rows)] == [[workers[CHEAP], workers[CHEAP]]] * 2
+    assert told.startswith("2 open tasks: the same first choice for 100%")
 
 
 def test_why_and_why_not_this_one(hub: Hub, workers: list[str]) -> None:
