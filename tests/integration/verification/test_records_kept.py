@@ -6,13 +6,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from core.db.unit_of_work import UnitOfWork
 from core.routing.tables import Submission
-from core.tasks.tables import Task
+from core.tasks.tables import Task, TaskEvent
 from core.tasks.types import Rule, TaskTypes
 from core.verification.anomaly import marks
 from core.verification.anomaly.suspicion import MarkKind, Suspicion
@@ -161,6 +162,12 @@ async def test_a_corrected_answer_is_replayed_and_told_whole(work: UnitOfWork) -
     task = await stage.hub.task(task_id)
     assert task.correction is not None
     assert task.verification == shown  # what it rested on when it was given out
+    async with work.read() as session:  # and so the asker was told
+        statement = select(TaskEvent.snapshot).where(
+            TaskEvent.task_id == task_id, TaskEvent.type == "task.verified"
+        )
+        [event] = await session.scalars(statement)
+    assert msgspec.json.decode(event)["verification"] == shown
     assert await _same(work, task_id) == before
     async with work.read() as session:
         told = trail.render_text(await trail.collect(session, task_id))
