@@ -89,14 +89,15 @@ async def standing(session: AsyncSession, assignment_id: str, rules: Rules) -> s
 
 
 async def reasons_of(tx: Transaction, submission_id: str) -> list[Reason]:
-    """Why the answer was refused, with their codes, from the verdicts that said no."""
+    """Why the answer was refused, with their codes, from the verdicts that said no; never that its answer was known."""
     run = await tx.session.scalar(
         select(VerificationRun).where(VerificationRun.submission_id == submission_id)
     )
     if run is None:
         return []
     verdicts = await verdicts_of(tx, run.id)
-    return [reason for one in verdicts if one.outcome is Outcome.FAIL for reason in one.reasons]
+    refusals = [one for one in verdicts if one.outcome is Outcome.FAIL and one.stage != "gold"]
+    return [reason for one in refusals for reason in one.reasons]
 
 
 async def ruled(tx: Transaction, case: Facing, row: Review, upheld: bool, rate: Rate | None) -> None:

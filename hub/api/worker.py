@@ -24,7 +24,7 @@ from core.routing import refusing
 from core.verification.gold import offer_owed
 from core.workers import actions as workers
 from core.workers import availability
-from hub.api import worker_account, worker_pull
+from hub.api import worker_account, worker_checks, worker_pull
 from hub.api.decoding import Fields, paged, read_object
 from hub.api.signing_in import must, signed_in
 from hub.api.worker_views import (
@@ -234,6 +234,7 @@ _SIGNED_IN = Router(
         answer,
         *worker_pull.HANDLERS,
         *worker_account.HANDLERS,
+        *worker_checks.HANDLERS,
     ],
 )
 ROUTER = Router(path="/worker/api", guards=[no_nul], route_handlers=[sign_in, _SIGNED_IN])

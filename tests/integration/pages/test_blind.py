@@ -91,3 +91,20 @@ async def test_nobody_sees_who_else_answers_or_what_they_said(stage: Stage) -> N
     assert told in words(shown[refused])
     assert msgspec.json.encode(told).decode()[1:-1] in shown[refused]  # the API says the same
     assert "the result is" not in shown[counted]
+
+    who, _ = people[refused]
+    here = f"/assignments/{turns[refused].id}"
+    refusal = (await who.api("GET", f"{here}/refusal")).json()
+    assert refusal["reasons"] == [
+        {"code": "consensus_differs", "message": told.removeprefix("/animal: "), "pointer": "/animal"}
+    ]
+    assert refusal["appeal"] == "possible"
+    async with stage.services.work.begin("test.plan") as tx:  # the API knows the plans of the shipped file
+        await tx.session.execute(text("UPDATE organisations SET plan = 'pay_as_you_go'"))
+    first = await who.api("POST", f"{here}/appeal", json={"said": "It was striped"})
+    assert (first.status_code, first.json()["state"]) == (200, "open")
+    assert (await who.api("POST", f"{here}/appeal", json={})).json() == first.json()
+    assert (await who.api("GET", f"{here}/refusal")).json()["appeal"] == "open"
+    other, _ = people[counted]
+    assert (await other.api("POST", f"{here}/appeal", json={})).status_code == 404
+    assert (await other.api("GET", f"/assignments/{turns[counted].id}/refusal")).status_code == 409

@@ -146,6 +146,10 @@ async def test_what_was_missed_is_told_a_day_later_and_disputed_with_one_click(s
     assert "The known answer is wrong" in shown
     assert "Is Friday" not in words((await stage.other.http.get(page)).text)
     assert (await stage.other.post(f"{page}/{exposure}/dispute")).status_code == 404
+    [check] = (await stage.worker.api("GET", "/checks")).json()["data"]
+    assert (check["id"], check["given"], check["known"]) == (exposure, {"answer": "no"}, {"answer": "yes"})
+    assert (await stage.other.api("GET", "/checks")).json()["data"] == []
+    assert (await stage.other.api("POST", f"/checks/{exposure}/dispute", json={})).status_code == 404
     for _ in range(2):  # a second click changes nothing
         assert (
             await stage.worker.post(f"{page}/{exposure}/dispute", said="It is a holiday")
@@ -154,6 +158,10 @@ async def test_what_was_missed_is_told_a_day_later_and_disputed_with_one_click(s
     async with stage.services.work.read() as session:
         [review] = await session.scalars(select(Review))
     assert (review.kind, review.said) == ("dispute", "It is a holiday")
+    again = await stage.worker.api("POST", f"/checks/{exposure}/dispute", json={"said": 7})
+    assert again.status_code == 400
+    again = await stage.worker.api("POST", f"/checks/{exposure}/dispute", json={})
+    assert (again.status_code, again.json()["id"]) == (200, review.id)
     seen = words((await stage.operator.http.get(f"/reviews/{review.id}")).text)
     assert "The known answer" in seen
     assert (await stage.worker.post(f"/reviews/{review.id}", verdict="uphold")).status_code == 403
