@@ -5,9 +5,12 @@ declines, and by the alarm `worker.hours` at the next beginning or end of their 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.audit.record import record
@@ -19,6 +22,26 @@ from core.workers.row import announce_free, locked
 from core.workers.tables import Suspension, Worker, WorkerSettings
 
 DECLINED = "declined_in_a_row"  # why the hub paused somebody
+
+
+class Off(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a worker gets no offers: `suspended`, `paused` (by themselves), `declined_in_a_row` (the hub did it), or `hours`, in
+    which case they come again at `until`."""
+
+    why: str
+    until: datetime | None = None
+
+
+async def why_off(session: AsyncSession, worker_id: str, now_ms: int) -> Off:
+    """Of somebody who is not available. What is first on the list hides the rest: a pause does not matter to who is suspended."""
+    in_force = select(Suspension.id).where(Suspension.worker_id == worker_id, Suspension.state == "in_force")
+    if await session.scalar(in_force) is not None:
+        return Off(why="suspended")
+    kept = await session.get(WorkerSettings, worker_id)
+    if kept is None or not kept.wants_work:
+        return Off(why=(kept.paused_because if kept is not None else None) or "paused")
+    following = next_change(kept.hours, zone(kept.timezone), now_ms)
+    return Off(why="hours", until=None if following is None else clock.from_ms(following))
 
 
 async def settings_of(tx: Transaction, worker: Worker) -> WorkerSettings:

@@ -102,9 +102,10 @@ async def show_me(person: NamedDependency[SignedIn], services: NamedDependency[S
 
 async def _me(services: Services, person: SignedIn) -> MeView:
     async with services.work.read() as session:
-        worker = (await desks.desk(session, services, person.person_id)).worker
+        desk = await desks.desk(session, services, person.person_id)
         earned = await totals_of(session, person.person_id)
-    return me_view(person.name, worker, earned, play=desks.test_money(services, worker.environment))
+    play = desks.test_money(services, desk.worker.environment)
+    return me_view(person.name, desk.worker, desk.off, earned, play=play)
 
 
 @post("/me/availability", name="worker_api.availability", status_code=200)

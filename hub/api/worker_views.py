@@ -9,6 +9,7 @@ import msgspec
 from core import clock
 from core.money import MSAT_PER_SAT
 from core.payouts.queries import PayoutLine, PayoutTotals
+from core.workers.availability import Off
 from core.workers.model import Profile
 from hub.pages.desk import Card, Pay, Sheet
 
@@ -106,7 +107,16 @@ class TaskView(View, frozen=True, kw_only=True):
     messages: list[MessageView]
 
 
+class OffView(View, frozen=True, kw_only=True):
+    """Why no offers come: `suspended`, `paused`, `declined_in_a_row` (the hub paused them) or `hours`, until `until`."""
+
+    why: str
+    until: str | None
+
+
 class MeView(View, frozen=True, kw_only=True):
+    """`off` is null while offers may come."""
+
     id: str
     name: str
     environment: str
@@ -120,6 +130,7 @@ class MeView(View, frozen=True, kw_only=True):
     on_its_way_sats: int
     owed_sats: int
     server_time: str
+    off: OffView | None
 
 
 class SignedInView(View, frozen=True, kw_only=True):
@@ -213,7 +224,7 @@ def task_view(sheet: Sheet) -> TaskView:
     )
 
 
-def me_view(name: str, worker: Profile, earned: PayoutTotals, *, play: bool) -> MeView:
+def me_view(name: str, worker: Profile, off: Off | None, earned: PayoutTotals, *, play: bool) -> MeView:
     return MeView(
         id=worker.id,
         name=name,
@@ -228,4 +239,7 @@ def me_view(name: str, worker: Profile, earned: PayoutTotals, *, play: bool) -> 
         on_its_way_sats=whole_sats(earned.on_its_way_msat),
         owed_sats=whole_sats(earned.owed_msat),
         server_time=clock.iso(clock.now()),
+        off=None
+        if off is None
+        else OffView(why=off.why, until=None if off.until is None else clock.iso(off.until)),
     )

@@ -27,6 +27,7 @@ from core.tasks.model import Environment
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.workers import queries as workers
+from core.workers.availability import Off, why_off
 from core.workers.model import Profile
 from hub.services import Services
 
@@ -117,13 +118,15 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """`now_ms` is the server's clock, from which every countdown is drawn; `rate` is None while there is none."""
+    """`now_ms` is the server's clock, from which every countdown is drawn; `rate` is None while there is none; `off`
+    says why there are no offers, None when there may be."""
 
     worker: Profile
     offers: list[Card]
     work: list[Card]
     now_ms: int
     rate: Rate | None
+    off: Off | None = None
 
 
 def rate_or_none(services: Services) -> Rate | None:
@@ -165,6 +168,7 @@ async def desk(session: AsyncSession, services: Services, worker_id: str) -> Des
         ],
         now_ms=clock.now_ms(),
         rate=rate,
+        off=None if worker.available else await why_off(session, worker_id, clock.now_ms()),
     )
 
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from core import clock
 from core.tasks.model import Environment
 from core.workers import suspensions
 from core.workers.quizzes import Quizzes
@@ -16,7 +18,7 @@ from core.workers.tables import Worker
 from hub import config_files
 from hub.services import PeopleFiles, Services
 from tests.integration.api.conftest import CONFIG
-from tests.integration.pages.conftest import Stage
+from tests.integration.pages.conftest import Stage, words
 
 
 @pytest.fixture
@@ -202,7 +204,33 @@ async def test_one_refusal_too_many_is_told_where_it_is_made(stage: Stage) -> No
     assert [one.get("paused", False) for one in told] == [False, False, True]
     settings = await _said(stage, "GET", "/me/settings")
     assert (settings["available"], settings["pausedBecause"]) == (False, "declined_in_a_row")
+    assert (await _said(stage, "GET", "/me"))["off"] == {"why": "declined_in_a_row", "until": None}
     assert (await _said(stage, "POST", "/me/availability", json={"available": True}))["available"]
+
+
+async def test_why_no_offers_come_is_told_on_the_page_and_by_the_api(stage: Stage) -> None:
+    async def told() -> tuple[str | None, bool, str]:
+        off = (await _said(stage, "GET", "/me"))["off"]
+        page = words((await stage.worker.http.get("/worker")).text)
+        return (None, False, page) if off is None else (off["why"], off["until"] is not None, page)
+
+    assert (await told())[:2] == (None, False)
+    day = (clock.now() + timedelta(days=2)).strftime("%a").lower()
+    hours = [{"day": day, "from": "09:00", "to": "10:00"}]
+    await _said(stage, "PATCH", "/me/settings", json={"hours": hours})
+    why, until, page = await told()
+    assert (why, until) == ("hours", True)
+    assert page.count("You are outside of your hours; offers come again from ") == 2
+    assert "09:00 UTC on. Change your hours" in page
+    assert "Get offers" not in page  # it would change nothing
+    await _said(stage, "POST", "/me/availability", json={"available": False})
+    why, _, page = await told()
+    assert (why, "Your offers are switched off." in page, "Get offers" in page) == ("paused", True, True)
+    async with stage.services.work.begin("operator.worker") as tx:
+        await suspensions.suspend(tx, stage.worker.id, "Two accounts", actor="person:op")
+    why, _, page = await told()
+    assert (why, "Your account is suspended: why, and how to appeal" in page) == ("suspended", True)
+    assert "Get offers" not in page
 
 
 async def test_a_changed_payout_address_waits_whichever_way_it_is_changed(stage: Stage) -> None:
