@@ -143,7 +143,7 @@ def _say_of_what(found: World) -> None:
     if count:
         told = ", ".join(f"{reason} {times}" for reason, times in reasons.most_common())
         click.echo(
-            f"{count} of the tasks none of these people may take, whatever the policy; they fall at: {told}"
+            f"{count} of the tasks none of these people may take by the policy in force; they fall at: {told}"
         )
 
 

@@ -68,18 +68,6 @@ class Live(msgspec.Struct, kw_only=True):
     def working(self) -> list[Turn]:
         return [turn for turn in self.turns if turn.state in HOLDS_CAPACITY]
 
-    def question(self) -> Question:
-        return Question(
-            task_id=self.job.id,
-            environment="test",
-            skills=self.job.skills,
-            minimum_tier=self.job.minimum_tier,
-            payout_msat=self.job.payout_msat,
-            task_type=self.job.kind,
-            risk=self.job.risk,
-            had=frozenset(turn.person.id for turn in self.turns),
-        )
-
 
 class Simulation:
     """Runs once. `now` is in ms."""
@@ -205,13 +193,13 @@ class Simulation:
         if self.way.extra == Extra.BUDGET:
             waiting = sum(one.job.skills == live.job.skills for one in self._waiting.values())
             budgets = [self._budget(skill) for skill in live.job.skills]
-            free = len(self._able(live, live.question()))
+            free = len(self._able(live, self._asks(live)))
             if refusal(self.way.policy.sla.backups, budgets, free, waiting) is not None:
                 return False
         return self._give(live, backup=True)
 
     def _give(self, live: Live, *, backup: bool) -> bool:
-        question = live.question()
+        question = self._asks(live)
         able = self._able(live, question)
         if not able:
             return False
@@ -297,6 +285,9 @@ class Simulation:
         return [by_id[one.task_id] for one in ordered(waiting, self.now)]
 
     # what is looked up
+
+    def _asks(self, live: Live) -> Question:
+        return self.way.asked(live.job, frozenset(turn.person.id for turn in live.turns))
 
     def _able(self, live: Live, question: Question) -> list[Candidate]:
         now = self.now / 1000

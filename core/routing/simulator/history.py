@@ -6,15 +6,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import clock
 from core.routing import times
+from core.routing.candidates import Asker
 from core.routing.eligible import Refusal, falls_at
 from core.routing.model import Candidate, Policy, Question
 from core.routing.predict import Prediction, predict, typical
 from core.routing.simulator.world import Job, Person, World
+from core.routing.statements import askers
+from core.routing.tables import OrganisationWorker
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
 from core.workers.tables import Worker, WorkerSkill
@@ -55,7 +59,14 @@ async def recorded(
         kind: typical((await times.states(session, environment, kind, [""], prior))[""])
         for kind in {task.task_type for task in tasks}
     }
-    jobs = tuple(_job(task, tasks[0], types, policy, medians[task.task_type]) for task in tasks)
+    known = {
+        row[0]: Asker(row[1], bool(row[2]))
+        for row in await askers(session, sorted({t.organisation_id for t in tasks}))
+    }
+    jobs = tuple(
+        _job(task, tasks[0], types, policy, medians[task.task_type], known[task.organisation_id])
+        for task in tasks
+    )
     return World(seed=seed, people=await _people(session, workers, environment, prior), jobs=jobs)
 
 
@@ -64,15 +75,9 @@ def nobody_for(world: World) -> tuple[int, Counter[Refusal]]:
     found: dict[Question, Refusal | None] = {}
     reasons: Counter[Refusal] = Counter()
     for job in world.jobs:
-        asked = Question(
-            task_id="",
-            environment="test",
-            skills=job.skills,
-            minimum_tier=job.minimum_tier,
-            payout_msat=job.payout_msat,
-        )
+        asked = msgspec.structs.replace(job.question(), task_id="", task_type="", risk="")
         if asked not in found:
-            falls = [falls_at(asked, _as_candidate(one)) for one in world.people]
+            falls = [falls_at(asked, _as_candidate(one, job.organisation_id)) for one in world.people]
             most = Counter(reason for reason in falls if reason is not None).most_common(1)
             found[asked] = None if None in falls or not most else most[0][0]
         reason = found[asked]
@@ -81,7 +86,7 @@ def nobody_for(world: World) -> tuple[int, Counter[Refusal]]:
     return reasons.total(), reasons
 
 
-def _as_candidate(person: Person) -> Candidate:
+def _as_candidate(person: Person, organisation_id: str) -> Candidate:
     """With both hands free."""
     return Candidate(
         worker_id=person.id,
@@ -95,10 +100,13 @@ def _as_candidate(person: Person) -> Candidate:
         load=0,
         payout_address=None,
         idle_seconds=0.0,
+        languages=person.languages,
+        expert=person.expert,
+        word=person.word_of(organisation_id),
     )
 
 
-def _job(task: Task, first: Task, types: TaskTypes, policy: Policy, median: float) -> Job:
+def _job(task: Task, first: Task, types: TaskTypes, policy: Policy, median: float, asker: Asker) -> Job:
     kind = types.of(task.task_type)
     return Job(
         id=task.id,
@@ -113,6 +121,10 @@ def _job(task: Task, first: Task, types: TaskTypes, policy: Policy, median: floa
         max_reroutes=kind.max_reroutes,
         hard_stop_factor=kind.hard_stop_factor,
         offer_seconds=kind.offer_seconds,
+        language=task.language or kind.language,
+        experts_from=policy.expert_tier if asker.plan in policy.of_experts else None,
+        organisation_id=task.organisation_id,
+        allow_listed=asker.allow_listed,
     )
 
 
@@ -129,6 +141,15 @@ async def _people(
         )
         for worker_id, skill in rows.all():
             skills.setdefault(worker_id, set()).add(skill)
+    words: dict[str, dict[str, set[str]]] = {"allow": {}, "block": {}}
+    for start in range(0, len(ids), 500):
+        listed = await session.execute(
+            select(
+                OrganisationWorker.worker_id, OrganisationWorker.kind, OrganisationWorker.organisation_id
+            ).where(OrganisationWorker.worker_id.in_(ids[start : start + 500]))
+        )
+        for worker_id, word, organisation_id in listed.all():
+            words[word].setdefault(worker_id, set()).add(organisation_id)
     known = await times.states(session, environment, "", ids, prior)
     found: list[Person] = []
     for one in workers:
@@ -148,6 +169,10 @@ async def _people(
                 tier=one.tier,
                 capacity=one.capacity,
                 experience=effect.count,
+                languages=frozenset(one.languages),
+                expert=one.expert,
+                allowed_by=frozenset(words["allow"].get(one.id, ())),
+                blocked_by=frozenset(words["block"].get(one.id, ())),
             )
         )
     return tuple(found)

@@ -82,6 +82,9 @@ class Known:
             "payout_address": None,
             "idle_seconds": idle_seconds,
             "answers": self.answers(person.id),
+            "languages": person.languages,
+            "expert": person.expert,
+            "word": person.word_of(job.organisation_id),
             "prediction": prediction,
         }
         return Candidate(**{name: value for name, value in values.items() if name in _FIELDS})

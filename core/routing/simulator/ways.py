@@ -12,6 +12,7 @@ import msgspec
 from core.routing.model import Candidate, Policy, Question
 from core.routing.predict import Prediction
 from core.routing.score import ranked
+from core.routing.simulator.world import Job
 
 Predictions = dict[str, Prediction]
 
@@ -40,13 +41,25 @@ Choose = Callable[[Question, Sequence[Candidate], Predictions, float, Chance], l
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """`choose` puts candidates in the order in which they are asked; its `float` are the seconds that are left."""
+    """`choose` puts candidates in the order in which they are asked; its `float` are the seconds that are left. `own_tiers`:
+    who is trusted enough is for `policy` to say."""
 
     name: str
     choose: Choose
     order: Order
     extra: Extra
     policy: Policy = Policy()
+    own_tiers: bool = False
+
+    def asked(self, job: Job, had: frozenset[str]) -> Question:
+        """What the job asks: of the trust that the way's own policy asks for, or that the job has."""
+        question = job.question(had)
+        if not self.own_tiers:
+            return question
+        experts = None if job.experts_from is None else self.policy.expert_tier
+        return msgspec.structs.replace(
+            question, minimum_tier=self.policy.tier_for(job.risk), experts_from=experts
+        )
 
 
 def by_policy(policy: Policy, *, name: str = "policy", backups: bool = True) -> Way:
@@ -60,7 +73,7 @@ def by_policy(policy: Policy, *, name: str = "policy", backups: bool = True) -> 
         return [one.worker_id for one in ranked(question, candidates, seconds_left, policy.weights)]
 
     extra = Extra.BUDGET if backups else Extra.NEVER
-    return Way(name=name, choose=choose, order=Order.LAXITY, extra=extra, policy=policy)
+    return Way(name=name, choose=choose, order=Order.LAXITY, extra=extra, policy=policy, own_tiers=True)
 
 
 def _random(

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from core.routing.model import Question
 from core.routing.predict import CURVE
 
 _Part = Annotated[float, Meta(ge=0, le=0.95)]
@@ -34,6 +35,16 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     experience: int = 0  # answers of each type that they gave before, elsewhere
     response_seconds: float = 12.0
     online: tuple[float, ...] = (0.0,)
+    languages: frozenset[str] = frozenset()
+    expert: bool = False
+    allowed_by: frozenset[str] = frozenset()  # organisations that have named them
+    blocked_by: frozenset[str] = frozenset()
+
+    def word_of(self, organisation_id: str) -> str | None:
+        """As routing reads it of an organisation's lists."""
+        if organisation_id in self.blocked_by:
+            return "block"
+        return "allow" if organisation_id in self.allowed_by else None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +62,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     max_reroutes: int = 3
     hard_stop_factor: int = 2
     offer_seconds: int = 60
+    language: str | None = None
+    experts_from: int | None = None
+    organisation_id: str = ""
+    allow_listed: bool = False
+
+    def question(self, had: frozenset[str] = frozenset()) -> Question:
+        """As routing asks it, of people who are made up."""
+        return Question(
+            task_id=self.id,
+            environment="test",
+            skills=self.skills,
+            minimum_tier=self.minimum_tier,
+            payout_msat=self.payout_msat,
+            task_type=self.kind,
+            risk=self.risk,
+            organisation_id=self.organisation_id,
+            language=self.language,
+            experts_from=self.experts_from,
+            allow_listed=self.allow_listed,
+            had=had,
+        )
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from core import clock
 from core.access.tables import Organisation
 from core.db.engine import Database
 from core.db.unit_of_work import UnitOfWork
+from core.routing import lists
+from core.routing.lists import Word
+from core.tasks.tables import Task
 from core.workers.tables import Worker
 from tests.factories_routing import PAYOUT_MSAT, a_task, a_type, a_worker, an_organisation
 from tests.integration.cli.conftest import Answer, Hub, succeed, table
@@ -60,7 +63,7 @@ def workers(hub: Hub, tmp_path: Path) -> list[str]:
 def test_a_policy_against_what_happened(hub: Hub, workers: list[str]) -> None:
     told, why, *lines = succeed(hub("simulate", "--history", "--environment", "test", "--peers"))
     assert told == "15 tasks, 2 people"
-    assert why == "1 of the tasks none of these people may take, whatever the policy; they fall at: price 1"
+    assert why == "1 of the tasks none of these people may take by the policy in force; they fall at: price 1"
     headings, ours, *peers = table(lines)
     assert headings[:4] == ["policy", "in time", "and right", "answered"]
     assert ours[0] == "in force"
@@ -68,6 +71,43 @@ def test_a_policy_against_what_happened(hub: Hub, workers: list[str]) -> None:
     assert [row[3] for row in [ours, *peers]] == ["0.692", "0.615", "0.692", "0.692", "0.692", "0.692"]
     again = succeed(hub("simulate", "--history", "--environment", "test", "--peers"))
     assert again[2:] == lines
+
+
+def test_another_policy_asks_for_its_own_trust(hub: Hub, workers: list[str], config_folder: Path) -> None:
+    strict = config_folder.parent / "strict.yaml"
+    text = (config_folder / "routing.yaml").read_text()
+    strict.write_text(text.replace("minimum_tier: {low: 0", "minimum_tier: {low: 4"))
+    _, _, headings, ours, theirs = succeed(
+        hub("simulate", "--history", "--environment", "test", "--policy", str(strict))
+    )
+    shown = {row[0]: row[3] for row in table([headings, ours, theirs])}
+    assert shown == {"policy": "answered", "in force": "0.692", "strict.yaml": "0.000"}
+
+
+def test_the_past_knows_of_languages_experts_and_lists(hub: Hub, workers: list[str], tmp_path: Path) -> None:
+    async def asked() -> None:
+        database = Database(f"sqlite:///{tmp_path}/data/hub.db")
+        async with UnitOfWork(database).begin("test.asked") as tx:
+            session = tx.session
+            owner = (await session.scalars(select(Organisation))).one()
+            await session.execute(update(Worker).where(Worker.id == workers[GOOD]).values(languages=["de"]))
+            *_, expert, german, welsh = (await session.scalars(select(Task).order_by(Task.id))).all()
+            german.language, welsh.language = "de", "cy"
+            other = await an_organisation(tx)
+            await session.execute(
+                update(Organisation).where(Organisation.id == other).values(plan="enterprise")
+            )
+            expert.organisation_id = other
+            for word, who in ((Word.BLOCK, workers[CHEAP]), (Word.ALLOW, workers[GOOD])):
+                await lists.say(tx, owner, who, word, reason="", actor="test")
+        await database.close()
+
+    asyncio.run(asked())
+    _, why, *lines = succeed(hub("simulate", "--history", "--environment", "test"))
+    assert why == (
+        "2 of the tasks none of these people may take by the policy in force; they fall at: language 1, experts 1"
+    )
+    assert table(lines)[1][0] == "in force"
 
 
 def test_without_a_past_it_says_where_to_look(hub: Hub, workers: list[str]) -> None:
