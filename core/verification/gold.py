@@ -69,6 +69,7 @@ async def draw(tx: Transaction, case: Facing, worker_id: str, run_id: str) -> Dr
         since_gold=await _since_gold(tx, task.task_type, worker_id),
         alarmed=recent,
         marked=case.types.checks.marks.gold_rate if await doubtful(tx, [worker_id]) else 0.0,
+        options=consensus.widest_choice(task.output_schema),
     )
     found = thrown(run_id, chance)
     if found.gold:

@@ -10,7 +10,8 @@ import msgspec
 
 from core.verification.policy import Gold, Level
 
-EARLY_RATE = 0.5
+EARLY_RATE = 0.75  # not 1: nobody shall know that the next one is gold
+MOST_OPTIONS = 6  # of which each has its own early items
 AFTER_ALARM_DAYS = 14
 MILLION = 1_000_000
 JITTER_MS = 20_000
@@ -52,14 +53,16 @@ def rate(
     since_gold: int,
     alarmed: bool,
     marked: float = 0.0,
+    options: int = 2,
 ) -> float:
     """The chance that a worker's next turn is gold: `clip(highest * exp(-slope * (l - .5)), floor, highest)` with `l` the
-    lower bound (5 %) of the chance that they are right. One half until they have seen `early` items of the type, 1 after
-    `longest_gap` answers without any, the highest for two weeks after an alarm, and never less than
+    lower bound (5 %) of the chance that they are right. Three quarters until they have seen `early` items for each of the
+    `options` of the type's widest choice (two at least, six at most): the first items are worth most, for every later answer
+    is weighed by them. 1 after `longest_gap` answers without any, the highest for two weeks after an alarm, and never less than
     `marked` (the policy's rate for a worker with an open mark, else 0)."""
     if since_gold >= gold.longest_gap:
         return 1.0
-    if gold_seen < gold.early:
+    if gold_seen < gold.early * min(MOST_OPTIONS, max(2, options)):
         return max(EARLY_RATE, marked)
     if alarmed:
         return max(gold.highest, marked)

@@ -83,13 +83,14 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Gold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Questions whose answer is known. The share of a worker's turns that are gold is `highest * exp(-slope * (l - .5))`
-    with `l` the lower bound of their reliability, between the risk's `gold_floor` and `highest`; half of their turns until
-    they have seen `early` items of the type, and for sure after `longest_gap` answers without. Each draw is independent of
-    the others. An item is shown to `most_exposures` people and then retired."""
+    with `l` the lower bound of their reliability, between the risk's `gold_floor` and `highest`; three quarters of their
+    turns until they have seen `early` items for each option of the type's widest choice (two at least, six at most), and for
+    sure after `longest_gap` answers without. Each draw is independent of the others. An item is shown to `most_exposures`
+    people and then retired."""
 
     highest: _Share = 0.30
-    slope: Annotated[float, msgspec.Meta(ge=0)] = 6.0
-    early: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
+    slope: Annotated[float, msgspec.Meta(ge=0)] = 12.0
+    early: Annotated[int, msgspec.Meta(ge=0, le=100)] = 4
     longest_gap: Annotated[int, msgspec.Meta(ge=1)] = 50
     most_exposures: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
     reveal_hours: Annotated[int, msgspec.Meta(ge=0)] = 24

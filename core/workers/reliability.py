@@ -22,11 +22,12 @@ import msgspec
 FORGETTING = 0.985
 STRENGTH = 6.0  # how many answers the prior is worth
 LEVEL = 0.05
-ALARM_AT = 7.0  # of the CUSUM: no steady worker in 48,000 answers; beside people who turn bad, two in 21,600 (measured)
+ALARM_AT = 6.0  # of the CUSUM
+SHOWN = 8.0  # certain answers, before there is anything to turn from
 _SLACK = 0.1  # of the way from chance to always right, under the worker's own accuracy
 _GAP = 0.25  # of the same way: who was hardly better than chance cannot have turned bad
 _ALWAYS = 0.95  # nobody is expected to be right more often
-_MISTAKEN = 0.01  # gold and the others together may be wrong as well
+_MISTAKEN = 0.03  # gold and the others together may be wrong as well
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,13 +90,14 @@ def listened(before: Alarm, sign: Sign) -> Alarm:
     """CUSUM of the log-likelihood ratio "guesses" against "as right as they were before, less a little":
     S = max(0, S + log(P_bad / P_good)), with P(answer | accuracy a) = c·a + (1-c)·(1-a)·chance/(1-chance) for an answer
     that is right with probability c by all but itself. That is the exact likelihood of a one-coin worker, so that an
-    answer of which the others know nothing (c = chance) weighs nothing. Rings at `ALARM_AT`. Page 1954."""
+    answer of which the others know nothing (c = chance) weighs nothing. Rings at `ALARM_AT`. Page 1954. It sleeps until
+    `SHOWN` answers were seen: who has not shown how good they are has not turned, and a lack of skill is another test's."""
     chance = min(0.9, max(1e-3, sign.chance))
     c = min(1 - _MISTAKEN, max(_MISTAKEN, sign.right))
     own = (before.calm_right + STRENGTH * sign.usual) / (before.calm_seen + STRENGTH)
     good = min(_ALWAYS, own - _SLACK * (1 - chance))
-    total = before.sum
-    if good - chance > _GAP * (1 - chance):
+    total = before.sum if before.calm_seen >= SHOWN else 0.0
+    if before.calm_seen >= SHOWN and good - chance > _GAP * (1 - chance):
         total = max(0.0, total + math.log(_likely(c, chance, chance) / _likely(c, good, chance)))
     off = sign.right - chance
     told = off / (1 - chance) if off > 0 else -off / chance  # 0 for what nobody knows, 1 for what is certain

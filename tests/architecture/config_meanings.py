@@ -226,7 +226,7 @@ MEANINGS: dict[str, str] = {
     "Level.gold_floor": "least share of a worker's turns that are gold",
     "Gold.highest": "largest share of a worker's turns that are gold",
     "Gold.slope": "how fast that share falls with the lower bound of the worker's reliability",
-    "Gold.early": "gold items of a type that a new worker sees at every second turn, before the rate falls",
+    "Gold.early": "gold items for each option of the type's widest choice that a new worker sees at three of four turns, before the rate falls",
     "Gold.longest_gap": "answers after which a worker gets gold for sure",
     "Gold.most_exposures": "people who are shown one gold item before it is retired",
     "Gold.reveal_hours": "hours after which a worker is told of a gold item that they missed, and may dispute it",

@@ -91,6 +91,7 @@ class Watch:
             since_gold=kept.since_gold,
             alarmed=kept.alarmed,
             marked=Marks().gold_rate if marked else 0.0,
+            options=len(self.options),
         )
         return dice.random() < chance
 

@@ -4,6 +4,7 @@ real ones of a folder (HUB_BENCH_CROWD, `../shared/crowd` beside the repository)
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import statistics
@@ -18,7 +19,7 @@ from tests.bench.attack_world import ALL, Attackers, Crowd, Item, Watch, noisy, 
 from tests.bench.harness import percentile, say
 
 FOLDER = Path(os.environ.get("HUB_BENCH_CROWD", Path(__file__).parents[3] / "shared/crowd"))
-SEEDS = 2
+SEEDS, SEEDS_GOT_THROUGH = 4, 2
 EACH = 6
 GOLD = 0.05
 MOST_ITEMS, ANSWERS = 1_500, 4_000
@@ -39,7 +40,7 @@ def run() -> dict[str, Any]:
     flat = [one for crowd in crowds for one in _worlds(crowd, shipped=False)]
     shipped = [one for crowd in crowds for one in _worlds(crowd, shipped=True)]
     turncoats = _turncoats()
-    wrong = got_through(SEEDS)
+    wrong = got_through(SEEDS_GOT_THROUGH)
     known, own = _figures(flat, ALL), _figures(shipped, ALL)
     return {
         "name": "attackers",
@@ -151,6 +152,7 @@ def _figures(worlds: list[World], off: frozenset[MarkKind]) -> dict[str, Any]:
         for one in world.honest(by_class=True):
             for kind in seen[one][1] if one in seen else []:
                 why[kind] += 1
+    share = statistics.mean(marked[True])
     return {
         "found": {kind: statistics.mean(one) for kind, one in found.items()},
         "answers_until_found": {
@@ -159,7 +161,8 @@ def _figures(worlds: list[World], off: frozenset[MarkKind]) -> dict[str, Any]:
         },
         "sleepers_found_within_40": sum(one <= 40 for one in until["sleeper"]) / len(found["sleeper"]),
         "sleepers_marked_before_they_turned": early,
-        "honest_marked": statistics.mean(marked[True]),
+        "honest_marked": share,
+        "honest_standard_error": math.sqrt(share * (1 - share) / len(marked[True])),
         "honest": len(marked[True]),
         "honest_marked_for": dict(why),
         "honest_by_accuracy_marked": statistics.mean(marked[False]),

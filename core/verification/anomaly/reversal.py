@@ -14,7 +14,7 @@ from core.verification.anomaly.tables import WorkerMark
 from core.workers.reliability import beta_share
 from core.workers.tables import WorkerRecord
 
-REVERSED_P = 0.2  # a mark is opened below .01: who is close to that is not marked and let go in turns
+REVERSED_P = 0.2  # a mark is opened below .01 (a lack of skill below .07): who is close to that is not marked and let go in turns
 LEAST_SINCE = 15.0  # certain answers since the alarm
 SURE = 0.05
 TESTED = frozenset(

@@ -216,7 +216,7 @@ def _of_record(record: WorkerRecord | None, usual: float, classes: int) -> list[
         found.append(
             Suspicion(
                 kind=MarkKind.TURNED,
-                p=1e-6,  # a CUSUM has no p-value; two steady workers reach its limit in 70,000 answers
+                p=1e-6,  # a CUSUM has no p-value; two in a thousand honest workers reach its limit
                 words=f"answers got worse: the alarm over gold and consensus rang on {record.alarmed_at:%Y-%m-%d}",
                 evidence={
                     "alarmed_at": clock.to_ms(record.alarmed_at),

@@ -20,15 +20,15 @@ SHOWN_P = 0.01  # a mark is opened for what says so by itself, once the worker i
 CONSTANT_P = 1e-6  # a mark of one choice: a few questions in a row may well have one answer
 LEAST_CHOICES = 15
 ONE_CHOICE = (
-    0.8  # of the choices: who mistakes one class for another makes a choice too often, but not this often
+    0.9  # of the other choices that the questions ask for are not made; who leans to one choice makes some
 )
 COMMON_CHOICE = 0.05  # share from which a choice counts among those that a guess is made of
 LEAST_WEIGHT = 13.0  # of right and wrong, before a lack of skill is spoken of
 CROWD = 3.0  # answers like everybody's that a worker is imagined to have given: a few bad ones at the start are no proof
-SKILL_P = 0.02  # as SHOWN_P, of a lack of skill
+SKILL_P = 0.07  # chance of the least skill, below which somebody is marked for the lack of it
 LEAST_ACCUSED, MANY = 4, 0.25  # so many, and this share of all, before they may be acquitted together
 LEAST_GOLD = 8  # answers of the accused together, before gold speaks for them
-KAPPA = 0.45  # less than this share of the way from chance to always right is no skill,
+KAPPA = 0.35  # less than this share of the way from chance to always right is no skill,
 UPPER = 0.25
 MISTAKEN = (
     0.05  # chance that the accused are no better than `least_accuracy`, below which gold acquits them all
@@ -51,6 +51,9 @@ class MarkKind(StrEnum):
     SHARED = "shared"  # a payout address or a device that somebody else has as well
 
 
+POSTERIOR = frozenset(
+    {MarkKind.UNSKILLED}
+)  # its p is a posterior, which stays one however often it is asked for
 BY_OPINION = frozenset({MarkKind.UNSKILLED, MarkKind.TURNED})  # rest on what the others answered
 
 
@@ -135,9 +138,16 @@ def usual_accuracy(records: Iterable[tuple[float, float]]) -> float:
 def found(workers: Mapping[str, list[Suspicion]]) -> dict[str, list[Suspicion]]:
     """The workers who may be called found (Benjamini-Hochberg at 5 % over all of them, each with the Cauchy combination
     of their p-values), with the reasons that hold by themselves."""
-    combined = {worker: cauchy([one.p for one in reasons]) for worker, reasons in workers.items() if reasons}
-    names = discovered(combined, FALSE_SHARE)
-    shown = {worker: [one for one in workers[worker] if one.p < _limit(one.kind)] for worker in sorted(names)}
+    tested = {
+        worker: [one.p for one in said if one.kind not in POSTERIOR] for worker, said in workers.items()
+    }
+    names = discovered({worker: cauchy(p) for worker, p in tested.items() if p}, FALSE_SHARE)
+    shown = {
+        worker: [
+            one for one in said if one.p < _limit(one.kind) and (one.kind in POSTERIOR or worker in names)
+        ]
+        for worker, said in sorted(workers.items())
+    }
     return {worker: reasons for worker, reasons in shown.items() if reasons}
 
 
@@ -178,13 +188,13 @@ def _constant(memory: Memory, pool: Pool) -> Suspicion | None:
     if n < LEAST_CHOICES or sum(pool.choices.values()) < LEAST_CHOICES:
         return None
     [(chosen, times)] = Counter(memory.choices).most_common(1)
-    if times < ONE_CHOICE * n:
-        return None
     usual = usual_share(pool, chosen)
     chances = [
         min(0.98, likely if made == chosen else usual)
         for made, likely in zip(memory.choices, memory.likely, strict=True)
     ]
+    if times - sum(chances) < ONE_CHOICE * (n - sum(chances)):
+        return None
     return Suspicion(
         kind=MarkKind.CONSTANT,
         p=min(1.0, max(2, len(pool.choices)) * poisson_binomial_tail(times, chances)),

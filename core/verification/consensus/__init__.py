@@ -33,6 +33,7 @@ from core.verification.consensus.model import (
     FieldResult,
     Kind,
 )
+from core.verification.consensus.plan import widest_choice
 
 __all__ = [
     "Agreement",
@@ -54,5 +55,6 @@ __all__ = [
     "known",
     "next_worker",
     "undo",
+    "widest_choice",
     "wrong",
 ]

@@ -73,6 +73,18 @@ def plan(schema: Mapping[str, Any] | None) -> Plan:
     return _plan(msgspec.json.encode(schema or {}))
 
 
+def widest_choice(schema: Mapping[str, Any] | None) -> int:
+    """How many options the widest choice of the schema has; 0 where there is none. A set is a yes or no for each member."""
+    return _widest(plan(schema).root)
+
+
+def _widest(field: Field) -> int:
+    if field.kind is FieldKind.SET:
+        return 2
+    own = len(field.options) if field.kind is FieldKind.CLOSED else 0
+    return max([own, *(_widest(child) for child in field.children.values())])
+
+
 @functools.lru_cache(maxsize=256)
 def _plan(text: bytes) -> Plan:
     schema = msgspec.json.decode(text)

@@ -121,12 +121,23 @@ def test_an_answer_of_which_nothing_is_known_says_nothing() -> None:
 
 
 def test_the_step_by_hand() -> None:
-    """Six imagined answers of .8: .8 - .1·.5 = .75 against .5 for an answer that gold calls wrong, and for a right one."""
-    wrong = listened(Alarm(), Sign(right=0.0))
-    odds = (0.01 * 0.5 + 0.99 * 0.5) / (0.01 * 0.75 + 0.99 * 0.25)
+    """Eight right answers and six imagined ones of .8: .914 - .1·.5 = .864 against .5 for an answer that gold calls wrong."""
+    before = Alarm(calm_right=8.0, calm_seen=8.0, right=8.0, seen=8.0)
+    good = (8 + 6 * 0.8) / 14 - 0.1 * 0.5
+    wrong = listened(before, Sign(right=0.0))
+    odds = (0.03 * 0.5 + 0.97 * 0.5) / (0.03 * good + 0.97 * (1 - good))
     assert wrong.sum == pytest.approx(math.log(odds))
-    assert (wrong.calm_seen, wrong.seen) == (0.0, 1.0)  # under suspicion, so no part of what is compared with
-    assert listened(Alarm(), Sign(right=1.0)) == Alarm(calm_right=1.0, calm_seen=1.0, right=1.0, seen=1.0)
+    assert (wrong.calm_seen, wrong.seen) == (8.0, 9.0)  # under suspicion, so no part of what is compared with
+    right = listened(before, Sign(right=1.0))
+    assert right == Alarm(calm_right=9.0, calm_seen=9.0, right=9.0, seen=9.0)
+
+
+def test_who_has_shown_nothing_yet_has_not_turned() -> None:
+    """Eight wrong answers are what this worker is like, and no change; a sum of an older rule is taken back."""
+    alarm = Alarm(sum=5.0, calm_right=3.0, calm_seen=4.0, right=3.0, seen=4.0)
+    for answer in range(8):
+        alarm = listened(alarm, Sign(right=0.0))
+        assert (alarm.sum, alarm.calm_seen) == (0.0, 5.0 + answer)
 
 
 def test_bad_answers_do_not_lower_what_is_expected_while_they_are_suspected() -> None:

@@ -38,6 +38,13 @@ def test_one_choice_whatever_was_asked() -> None:
     assert one.evidence == {"times": 40, "of": 40, "explained": 22.0}
 
 
+@pytest.mark.parametrize(("other", "odd"), [(0, True), (1, True), (2, False)])
+def test_who_leans_to_one_choice_makes_some_of_the_others(other: int, odd: bool) -> None:
+    """The questions ask for 18 other choices of 40: nine of ten of them have to be missing."""
+    memory = Memory(choices=["yes"] * (40 - other) + ["no"] * other, likely=[0.55] * 40)
+    assert (MarkKind.CONSTANT in kinds(of_memory(memory, POOL))) is odd
+
+
 def test_questions_that_all_have_one_answer_accuse_nobody() -> None:
     [one] = of_memory(choosing(["yes"] * 40, likely=0.95), POOL)
     assert one.p == pytest.approx(2 * 0.95**40)
@@ -66,11 +73,11 @@ def test_a_run_of_fast_answers() -> None:
 
 
 def test_lack_of_skill_by_hand() -> None:
-    """Thirteen wrong ones and three right ones of the crowd: Beta(4, 14) is above .725 as seldom as 14 of 17 throws of .275
+    """Thirteen wrong ones and three right ones of the crowd: Beta(4, 14) is above .675 as seldom as 14 of 17 throws of .325
     are hits; where everybody is right in two of three, Beta(3, 15) above .5 + .8/6."""
     one = of_skill(0.0, 13.0)
     assert one is not None
-    assert one.p == pytest.approx(binomial_tail(14, 17, 0.275))
+    assert one.p == pytest.approx(binomial_tail(14, 17, 0.325))
     hard = of_skill(0.0, 13.0, usual=2 / 3)
     assert hard is not None
     assert hard.p == pytest.approx(binomial_tail(15, 17, 1 - (0.5 + 0.8 / 6)))
@@ -110,6 +117,15 @@ def test_who_is_found_and_for_what() -> None:
     weak = Suspicion(kind=MarkKind.FAST, p=0.4, words="", evidence={})
     crowd = {f"w{n}": [weak] for n in range(100)} | {"x": [strong, weak], "y": []}
     assert {worker: kinds(reasons) for worker, reasons in found(crowd).items()} == {"x": [MarkKind.CONSTANT]}
+
+
+def test_a_posterior_is_asked_alone() -> None:
+    """It is no p-value: neither does the number of workers make it weaker, nor does it vouch for other reasons."""
+    unskilled = Suspicion(kind=MarkKind.UNSKILLED, p=0.05, words="", evidence={})
+    fast = Suspicion(kind=MarkKind.FAST, p=0.009, words="", evidence={})
+    crowd = {f"w{n}": [Suspicion(kind=MarkKind.FAST, p=0.4, words="", evidence={})] for n in range(100)}
+    seen = found(crowd | {"x": [unskilled, fast], "y": [fast]})
+    assert {worker: kinds(reasons) for worker, reasons in seen.items()} == {"x": [MarkKind.UNSKILLED]}
 
 
 def test_honest_workers_are_hardly_ever_found() -> None:

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from core.verification.consensus import Answer, Book, ConsensusPolicy, agreements, judge, wrong
+from core.verification.consensus import (
+    Answer,
+    Book,
+    ConsensusPolicy,
+    agreements,
+    judge,
+    widest_choice,
+    wrong,
+)
 
 POLICY = ConsensusPolicy()
 
@@ -132,3 +140,15 @@ def test_a_remark_does_not_hold_the_money_beside_other_fields() -> None:
     found = outcome(shape, {"ok": True, "remark": "fine"}, {"ok": True, "remark": "looks good to me"})
     assert found.confidence == pytest.approx(0.9)
     assert all(one.agreed for one in found.agreements)
+
+
+def test_the_widest_choice_is_looked_for_in_all_places() -> None:
+    colours = {"enum": ["red", "green", "blue"]}
+    assert widest_choice(None) == 0
+    assert widest_choice(schema(text={"type": "string"})) == 0
+    assert widest_choice(schema(ok={"type": "boolean"}, inner=schema(colour=colours))) == 3
+    assert widest_choice(schema(colours={"type": "array", "items": colours})) == 2
+    assert (
+        widest_choice(schema(lines={"type": "array", "items": schema(id={"type": "string"}, colour=colours)}))
+        == 3
+    )
