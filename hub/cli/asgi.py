@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from hub.app import create_app
+from hub.frozen import freeze
 from hub.observe.logging import configure
 from hub.settings_file import load_settings
 from hub.wiring import wire
@@ -35,6 +36,7 @@ class _Application:
             try:
                 wiring = await stack.enter_async_context(wire(settings, directory))
                 self._inner = create_app(wiring.services)
+                freeze()
             except Exception as error:
                 # granian takes an exception here for "no lifespan" and would answer 500 for ever
                 log.exception("the hub cannot start")

@@ -39,6 +39,7 @@ def command(queue: str) -> None:
     from setproctitle import setproctitle
 
     from hub.cli.common import hub
+    from hub.frozen import freeze
     from hub.jobs import payout_watch, upkeep
     from hub.jobs.arq_worker import work_forever
     from hub.jobs.run import AT_ONCE, Runner
@@ -66,6 +67,7 @@ def command(queue: str) -> None:
                 sealing(wiring.services.work, here=money),
                 _directory(wiring.services.work, here=not money),
             ):
+                freeze()
                 await work_forever(wiring.queue_url, wiring.services.work, runners)
             if watching:
                 watching.cancel()

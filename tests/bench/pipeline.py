@@ -24,6 +24,7 @@ from core.db.migrate import upgrade
 from core.db.unit_of_work import Transaction, UnitOfWork
 from core.outbox import rows
 from core.tasks.model import Environment
+from hub.frozen import freeze
 from tests.bench import servers
 from tests.bench.harness import median, percentile, say
 from tests.factories_routing import (
@@ -123,6 +124,7 @@ async def _run(url: str) -> dict[str, Any]:
     async with work.begin("bench.history") as tx:
         await _history(tx, first)
     say(f"{database.dialect}: {HISTORY} answers of history")
+    freeze()  # as each process of the hub does when it is ready
     took, bare = await _answers(hub, owner, await _bare(database))
     await database.close()
     say(f"p50 {median(took):.1f}, p99 {percentile(took, 99):.1f}, bare p50 {median(bare):.1f} ms")
