@@ -70,7 +70,7 @@ async def show_refusal(
     assignment_id: FromPath[str], person: NamedDependency[SignedIn], services: NamedDependency[Services]
 ) -> RefusalView:
     """Why an answer was not accepted, by code, and how an appeal stands. Raises NotFound, Conflict when it was not refused."""
-    async with services.work.begin("routing.refusal") as tx:
+    async with services.work.begin("reviews.reasons") as tx:
         found = await routing.one(tx.session, assignment_id, person.person_id)
         turn, given = found.assignment, found.submission
         if given is None or turn.state != AssignmentState.REFUSED:
