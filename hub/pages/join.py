@@ -20,6 +20,7 @@ from hub.pages.guards import no_nul
 from hub.pages.templating import page, see_other
 from hub.ratelimit import RateLimit
 from hub.services import Services
+from hub.tier_rules import general, published
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -136,6 +137,8 @@ async def _form(
         quizzes=list(services.people.quizzes),
         terms=services.people.terms,
         version=version_of(services.people.terms),
+        tiers=published(services.trust, services.policy, services.types.checks.review.reviewer_tier),
+        rules=general(services.trust),
     )
 
 

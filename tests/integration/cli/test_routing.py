@@ -110,6 +110,20 @@ def test_the_past_knows_of_languages_experts_and_lists(hub: Hub, workers: list[s
     assert table(lines)[1][0] == "in force"
 
 
+def test_the_rules_of_the_tiers(hub: Hub) -> None:
+    headings, *lines = succeed(hub("people", "tiers"))
+    rows = table([headings, *lines[:5]])
+    assert rows[0] == ["tier", "may have", "comes in with", "falls by"]
+    assert rows[2] == [
+        "1 known",
+        "questions of low and medium risk",
+        "a lower bound of 65 % right answers; 10 answers to questions whose answer is known",
+        "a lower bound under 60 %, from 10 judged answers on; or a sudden run of wrong answers",
+    ]
+    assert "questions for experts" in rows[4][1]  # a plan asks for them
+    assert lines[6] == "Up one tier at a time, at most one in 24 hours."
+
+
 def test_without_a_past_it_says_where_to_look(hub: Hub, workers: list[str]) -> None:
     answer = hub("simulate", "--history")
     assert answer == Answer(

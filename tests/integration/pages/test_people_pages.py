@@ -102,7 +102,11 @@ async def test_an_operator_invites_with_skills_that_there_can_be(stage: Stage) -
     made = await stage.operator.post(
         "/operator/people/invite", email="new@example.test", skills="law general"
     )
-    assert "/join/" in words(made.text)
+    [link] = re.findall(r"/join/[^<]+", made.text)
+    form = words((await stage.worker.http.get(link, headers=HTML)).text)
+    assert "You start with: general, law." in form
+    assert "0 new Everybody begins here. Questions of low and medium risk. Everybody" in form
+    assert "You can appeal against every step down; somebody else decides within 72 hours." in form
     async with stage.services.work.read() as session:
         assert list(await session.scalars(select(Invitation.skills))) == [["general", "law"]]
 
