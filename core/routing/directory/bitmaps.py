@@ -16,11 +16,12 @@ from pyroaring import BitMap
 
 from core.routing.directory.entry import Entry
 from core.routing.directory.known import Known
-from core.routing.directory.price import Prices, bucket
+from core.routing.directory.price import Prices, fine
 
 _lists = msgspec.json.Decoder(list[str])
 _words = msgspec.json.Decoder(list[tuple[str, str]])
 _EMPTY = len("[]")
+_KEPT = 128  # sets of `there` that are kept: each takes 128 kB for a million workers at most
 _PLACES = ("environment", "flag", "skill", "language", "tier", "price")
 
 
@@ -72,6 +73,7 @@ class Directory:
         self.asked: Counter[int] = Counter()  # claims of this process that the database has not answered yet
         self.known = Known()
         self.moved = 0
+        self._there: dict[tuple[str, frozenset[str], int], BitMap] = {}
         self._places = _places()
 
     def __len__(self) -> int:
@@ -95,7 +97,7 @@ class Directory:
                 for name in _lists.decode(entry.languages):
                     language[name].append(rank)
             tier[entry.tier].append(rank)
-            price[bucket(entry.price_floor_msat)].append(rank)
+            price[fine(entry.price_floor_msat)].append(rank)
             self._rare(rank, entry)
 
     def filled(self) -> None:
@@ -131,8 +133,13 @@ class Directory:
             self.available.add(rank)
         if entry.load < entry.capacity:
             self.free.add(rank)
-        for skill in _lists.decode(entry.skills or "[]"):
+        skills = _lists.decode(entry.skills or "[]")
+        for skill in skills:
             self.skill.setdefault(skill, BitMap()).add(rank)
+        if entry.available:
+            for (environment, wanted, tier), some in self._there.items():
+                if entry.environment == environment and entry.tier >= tier and wanted.issubset(skills):
+                    some.add(rank)
         for language in _lists.decode(entry.languages):
             self.language.setdefault(language, BitMap()).add(rank)
         self._room_for(entry.tier)
@@ -182,6 +189,20 @@ class Directory:
         """The workers' ids."""
         ids, built = self._ids, len(self._ids)
         return [ids[rank] if rank < built else self._later[rank - built] for rank in ranks]
+
+    def there(self, environment: str, skills: frozenset[str], tier: int) -> BitMap:
+        """Who is available there and has those skills and that trust: what a task's kind asks for, which the next task of
+        the kind asks again. Kept for those that were asked for lately, and up to date."""
+        key = (environment, skills, tier)
+        found = self._there.pop(key, None)
+        if found is None:
+            found = self.environment.get(environment, BitMap()) & self.available
+            for some in (*(self.skill.get(skill, BitMap()) for skill in skills), self.from_tier(tier)):
+                found = found & some
+            if len(self._there) >= _KEPT:
+                del self._there[next(iter(self._there))]
+        self._there[key] = found
+        return found
 
     def from_tier(self, tier: int) -> BitMap:
         """All of that trust or more."""
@@ -233,7 +254,7 @@ class Directory:
     def _forget(self, rank: int) -> None:
         for some in (
             self.present, *self.environment.values(), self.available, self.free, self.experts, *self.skill.values(),
-            *self.language.values(), *self.tier_from, *self.cluster.values(), *self.slow.values(),
+            *self.language.values(), *self.tier_from, *self.cluster.values(), *self.slow.values(), *self._there.values(),
         ):  # fmt: skip
             some.discard(rank)
         for lists in (self.allow, self.block):
