@@ -28,17 +28,17 @@ from core.db.unit_of_work import UnitOfWork
 from core.outbox.rows import Lease, NewJob
 from core.routing import decisions
 from core.routing.candidates import Asked, Asker, asked_of
+from core.routing.deadlines import Deadlines
 from core.routing.directory.registry import follower_of
 from core.routing.eligible import may_take
 from core.routing.house import for_one_alone
 from core.routing.model import Policy, Question
-from core.routing.offering import again_job, lapse_job, more_jobs, offered, time_left, timer_jobs
+from core.routing.offering import again_job, deadlines, lapse_at, more_jobs, seconds_of, timer_jobs_of
 from core.routing.people import candidate_of, free_of
 from core.routing.score import Score, best_of
 from core.routing.shortlist import Shortlist, explained, named
-from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASKS, assignment_row
-from core.routing.states import AssignmentKind
-from core.routing.tables import Assignment
+from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASKS
+from core.routing.states import AssignmentKind, AssignmentState
 from core.routing.times import KNOWN, known_of, with_known
 from core.tasks.changes import snapshot_as
 from core.tasks.model import EventType
@@ -146,7 +146,8 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         if task.status != TaskStatus.POSTED or not task.funded or now >= clock.to_ms(task.hard_stop_at):
             return False
         asked = asked_of(task, kind, policy, _turns.decode(turns) if turns else [], Asker(plan, allow_listed))
-        seconds_left = time_left(task, kind, now)
+        clocked = deadlines(task, kind)
+        seconds_left = seconds_of(clocked, now)
         found = await _shortlist(work.database, quick, asked.question, written, now, seconds_left, policy)
         if found is None:
             return False
@@ -159,10 +160,10 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
         )
         decision = decisions.decided(asked.question, found, scores, seconds_left, policy)
         if not scores:
-            return await _nobody(quick, lease, task, kind, policy, decision, now, asked.free_slot)
+            return await _nobody(quick, lease, task, clocked, policy, decision, now, asked.free_slot)
         told = listened or task.callback_url is not None
         return await _offer(
-            work.database, quick, lease, task, kind, policy, asked, scores, decision, now, told
+            work.database, quick, lease, task, kind, clocked, policy, asked, scores, decision, now, told
         )
 
 
@@ -203,6 +204,7 @@ async def _offer(
     lease: Lease,
     task: Task,
     kind: TaskType,
+    clocked: Deadlines,
     policy: Policy,
     asked: Asked,
     scores: Sequence[Score],
@@ -210,16 +212,34 @@ async def _offer(
     now: int,
     told: bool,
 ) -> bool:
-    assignment = offered(task, kind, scores[0], asked.free_slot, now, AssignmentKind.PRIMARY)
-    event = ids.new("evt")
-    jobs = [*timer_jobs(task, kind, now), lapse_job(assignment, now), *more_jobs(task)]
+    assignment, event, slot, due = ids.new("asg"), ids.new("evt"), asked.free_slot, clocked.due_ms(now)
+    expires = min(now + kind.offer_seconds * 1000, due)
+    jobs = [*timer_jobs_of(task.id, clocked, now), lapse_at(assignment, expires - now), *more_jobs(task)]
     if told:
         jobs.append(NewJob.make("task.event", event, body=None, delay=0, queue="default", key=None))
     follower = follower_of(database)
     tried = scores[: policy.claims]
-    note = decisions.row(decision, task.id, AssignmentKind.PRIMARY, assignment.slot, assignment.id, now)
+    note = decisions.row(decision, task.id, AssignmentKind.PRIMARY, slot, assignment, now)
     parameters = (
-        *_parameters(lease, task, assignment, tried, event, jobs, now),
+        lease.id,
+        lease.token,
+        task.id,
+        task.version,
+        now,
+        assignment,
+        task.id,
+        [one.worker_id for one in tried],
+        slot,
+        str(AssignmentKind.PRIMARY),
+        str(AssignmentState.OFFERED),
+        [one.total for one in tried],
+        now,
+        expires,
+        due,
+        event,
+        str(EventType.ASSIGNED),
+        snapshot_as(task, TaskStatus.ASSIGNED, now),
+        *_columns(jobs),
         note[0],
         note[-1],
         *_question(asked.question),
@@ -245,42 +265,17 @@ async def _nobody(
     quick: Quick,
     lease: Lease,
     task: Task,
-    kind: TaskType,
+    clocked: Deadlines,
     policy: Policy,
     decision: decisions.Decision,
     now: int,
     slot: int,
 ) -> bool:
     """What `actions.offer` does then: the timers, another try, and why."""
-    jobs = [*timer_jobs(task, kind, now), again_job("task.posted", task, now, policy)]
+    jobs = [*timer_jobs_of(task.id, clocked, now), again_job("task.posted", task, now, policy)]
     note = decisions.row(decision, task.id, AssignmentKind.PRIMARY, slot, None, now)
     done = await quick.write(_NOBODY, lease.id, lease.token, *_columns(jobs), note[0], note[1], *note[3:])
     return bool(done)
-
-
-def _parameters(
-    lease: Lease,
-    task: Task,
-    assignment: Assignment,
-    scores: Sequence[Score],
-    event: str,
-    jobs: list[NewJob],
-    now: int,
-) -> tuple[object, ...]:
-    row = list(assignment_row(assignment))
-    row[2], row[6] = [one.worker_id for one in scores], [one.total for one in scores]
-    return (
-        lease.id,
-        lease.token,
-        task.id,
-        task.version,
-        now,
-        *row,
-        event,
-        str(EventType.ASSIGNED),
-        snapshot_as(task, TaskStatus.ASSIGNED, now),
-        *_columns(jobs),
-    )
 
 
 def _columns(jobs: list[NewJob]) -> list[list[Any]]:

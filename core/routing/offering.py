@@ -69,7 +69,12 @@ async def offer_to_best(
 
 def time_left(task: Task, kind: TaskType, now: int) -> float:
     """Seconds that somebody who is offered the task now has for it."""
-    return (deadlines(task, kind).due_ms(now) - now) / 1000
+    return seconds_of(deadlines(task, kind), now)
+
+
+def seconds_of(clocked: Deadlines, now: int) -> float:
+    """`time_left` by the clock of the task."""
+    return (clocked.due_ms(now) - now) / 1000
 
 
 def offered(task: Task, kind: TaskType, best: Score, slot: int, now: int, role: AssignmentKind) -> Assignment:
@@ -91,8 +96,13 @@ def offered(task: Task, kind: TaskType, best: Score, slot: int, now: int, role: 
 
 def lapse_job(assignment: Assignment, now: int) -> NewJob:
     """Rings when the offer runs out."""
-    delay = (clock.to_ms(assignment.expires_at) - now) / 1000
-    return NewJob.make("assignment.lapse", assignment.id, body=None, delay=delay, queue="default", key=None)
+    return lapse_at(assignment.id, clock.to_ms(assignment.expires_at) - now)
+
+
+def lapse_at(assignment_id: str, delay_ms: int) -> NewJob:
+    return NewJob.make(
+        "assignment.lapse", assignment_id, body=None, delay=delay_ms / 1000, queue="default", key=None
+    )
 
 
 def more_jobs(task: Task) -> list[NewJob]:
@@ -108,16 +118,20 @@ async def set_timers(tx: Transaction, task: Task, kind: TaskType) -> None:
 
 
 def timer_jobs(task: Task, kind: TaskType, now: int) -> list[NewJob]:
+    return timer_jobs_of(task.id, deadlines(task, kind), now)
+
+
+def timer_jobs_of(task_id: str, clocked: Deadlines, now: int) -> list[NewJob]:
     return [
         NewJob.make(
             timer.topic,
-            task.id,
+            task_id,
             body={"at_ms": timer.at_ms},
             delay=(timer.at_ms - now) / 1000,
             queue="default",
             key=timer.key,
         )
-        for timer in timers(task.id, deadlines(task, kind), now)
+        for timer in timers(task_id, clocked, now)
     ]
 
 

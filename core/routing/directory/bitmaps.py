@@ -21,7 +21,8 @@ from core.routing.directory.price import Prices, fine
 _lists = msgspec.json.Decoder(list[str])
 _words = msgspec.json.Decoder(list[tuple[str, str]])
 _EMPTY = len("[]")
-_KEPT = 128  # sets of `there` that are kept: each takes 128 kB for a million workers at most
+_Kind = tuple[str, frozenset[str], int, int | None]
+_KEPT = 256  # sets of `there` that are kept: each takes 128 kB for a million workers at most
 _PLACES = ("environment", "flag", "skill", "language", "tier", "price")
 
 
@@ -73,7 +74,7 @@ class Directory:
         self.asked: Counter[int] = Counter()  # claims of this process that the database has not answered yet
         self.known = Known()
         self.moved = 0
-        self._there: dict[tuple[str, frozenset[str], int], BitMap] = {}
+        self._there: dict[_Kind, BitMap] = {}
         self._places = _places()
 
     def __len__(self) -> int:
@@ -137,8 +138,13 @@ class Directory:
         for skill in skills:
             self.skill.setdefault(skill, BitMap()).add(rank)
         if entry.available:
-            for (environment, wanted, tier), some in self._there.items():
-                if entry.environment == environment and entry.tier >= tier and wanted.issubset(skills):
+            for (environment, wanted, tier, most), some in self._there.items():
+                if (
+                    entry.environment == environment
+                    and entry.tier >= tier
+                    and wanted.issubset(skills)
+                    and (most is None or entry.price_floor_msat <= most)
+                ):
                     some.add(rank)
         for language in _lists.decode(entry.languages):
             self.language.setdefault(language, BitMap()).add(rank)
@@ -190,19 +196,30 @@ class Directory:
         ids, built = self._ids, len(self._ids)
         return [ids[rank] if rank < built else self._later[rank - built] for rank in ranks]
 
-    def there(self, environment: str, skills: frozenset[str], tier: int) -> BitMap:
-        """Who is available there and has those skills and that trust: what a task's kind asks for, which the next task of
-        the kind asks again. Kept for those that were asked for lately, and up to date."""
-        key = (environment, skills, tier)
+    def there(
+        self, environment: str, skills: frozenset[str], tier: int, most_msat: int | None = None
+    ) -> BitMap:
+        """Who is available there, has those skills and that trust and works for that payout: what a kind of task asks for,
+        which the next of the kind asks again. Kept for those that were asked for lately, and up to date."""
+        key = (environment, skills, tier, most_msat)
         found = self._there.pop(key, None)
         if found is None:
-            found = self.environment.get(environment, BitMap()) & self.available
-            for some in (*(self.skill.get(skill, BitMap()) for skill in skills), self.from_tier(tier)):
-                found = found & some
+            if most_msat is None:
+                found = self.environment.get(environment, BitMap()) & self.available
+                for some in (*(self.skill.get(skill, BitMap()) for skill in skills), self.from_tier(tier)):
+                    found = found & some
+            else:
+                found = self.affordable(self.there(environment, skills, tier), most_msat)
             if len(self._there) >= _KEPT:
                 del self._there[next(iter(self._there))]
         self._there[key] = found
         return found
+
+    def affordable(self, some: BitMap, most_msat: int) -> BitMap:
+        """Those of them who ask no more than that."""
+        left, edge, price = some & self.prices.within(most_msat), self.prices.edge(most_msat), self.price
+        dear = [rank for rank in left & edge if price[rank] > most_msat] if edge else None
+        return left - BitMap(dear) if dear else left
 
     def from_tier(self, tier: int) -> BitMap:
         """All of that trust or more."""

@@ -17,6 +17,7 @@ from core.routing.model import Question
 from core.routing.score import Row
 
 _NOBODY = BitMap()
+_Keep = Callable[[Directory, Question, int, BitMap], BitMap]
 
 
 class Selection(NamedTuple):
@@ -120,7 +121,7 @@ def _able(
     is to copy the first one, and takes longer. A rule that has nothing to say gives back what it was given."""
     left, rules = directory.present, _RULES
     if waived is None:
-        left, rules = _of_kind(directory, question, falls), _OF_THE_MOMENT
+        left, rules = _of_kind(directory, question, falls)
     before = len(left)
     for reason, keep in rules.items():
         if reason is not waived and before:
@@ -132,21 +133,34 @@ def _able(
     return left
 
 
-def _of_kind(directory: Directory, question: Question, falls: dict[Refusal, int]) -> BitMap:
-    """The first four rules, of sets that are kept ready."""
-    environment, skills = question.environment, question.skills
-    left = directory.there(environment, skills, max(question.minimum_tier, 0))
-    steps = (
+def _of_kind(
+    directory: Directory, question: Question, falls: dict[Refusal, int]
+) -> tuple[BitMap, dict[Refusal, _Keep]]:
+    """The rules about the kind of the task, whose sets are kept ready, and the rules that are left. That of the price is
+    among them unless one that comes before it has something to say."""
+    environment, skills, tier = question.environment, question.skills, max(question.minimum_tier, 0)
+    left = directory.there(environment, skills, tier)
+    steps = [
         len(directory.present),
         len(directory.environment.get(environment, _NOBODY)),
         len(directory.there(environment, frozenset(), 0)),
         len(directory.there(environment, skills, 0)),
         len(left),
-    )
-    for reason, (before, after) in zip(_RULES, pairwise(steps), strict=False):
+    ]
+    named, rules = _KIND, _OF_THE_MOMENT
+    if (
+        question.language is None
+        and question.experts_from is None
+        and not question.allow_listed
+        and question.organisation_id not in directory.block
+    ):
+        left = directory.there(environment, skills, tier, question.payout_msat)
+        steps.append(len(left))
+        named, rules = (*_KIND, Refusal.PRICE), _AFTER_THE_PRICE
+    for reason, (before, after) in zip(named, pairwise(steps), strict=True):
         if after < before:
             falls[reason] = before - after
-    return left
+    return left, rules
 
 
 def _environment(directory: Directory, question: Question, now_ms: int, left: BitMap) -> BitMap:
@@ -191,11 +205,7 @@ def _not_blocked(directory: Directory, question: Question, now_ms: int, left: Bi
 
 
 def _affordable(directory: Directory, question: Question, now_ms: int, left: BitMap) -> BitMap:
-    most, price = question.payout_msat, directory.price
-    left = left & directory.prices.within(most)
-    edge = directory.prices.edge(most)
-    dear = [rank for rank in left & edge if price[rank] > most] if edge else None
-    return left - BitMap(dear) if dear else left
+    return directory.affordable(left, question.payout_msat)
 
 
 def _rested(directory: Directory, question: Question, now_ms: int, left: BitMap) -> BitMap:
@@ -219,7 +229,6 @@ def _of_another_cluster(directory: Directory, question: Question, now_ms: int, l
     return left
 
 
-_Keep = Callable[[Directory, Question, int, BitMap], BitMap]
 # In the order of `core.routing.eligible.RULES`, whose last one `_passing` keeps.
 _RULES: dict[Refusal, _Keep] = {
     Refusal.ENVIRONMENT: _environment,
@@ -236,7 +245,9 @@ _RULES: dict[Refusal, _Keep] = {
     Refusal.HAD_IT: _new_to_it,
     Refusal.SAME_CLUSTER: _of_another_cluster,
 }
-_OF_THE_MOMENT = dict(islice(_RULES.items(), 4, None))
+_KIND = (Refusal.ENVIRONMENT, Refusal.UNAVAILABLE, Refusal.SKILLS, Refusal.TIER)
+_OF_THE_MOMENT = {reason: keep for reason, keep in _RULES.items() if reason not in _KIND}
+_AFTER_THE_PRICE = dict(islice(_RULES.items(), list(_RULES).index(Refusal.PRICE) + 1, None))
 
 
 def _in_order(
