@@ -74,7 +74,7 @@ def run() -> dict[str, Any]:
         **found,
         "method": f"{ALONE} tasks by one router, {CLIENTS} processes of {EACH_OF_EIGHT} tasks each together, {NOBODY} tasks that nobody "
         "takes (a popular skill, a price below everybody's); each asks 1 or 2 of 64 skills, of the more popular quarter, a tier, a price; reference: one "
-        "select and one update by primary key, each its own round trip, on a table as large; slots and loads checked; cpu_ms: the router's own processor time for each, server_cpu_ms: PostgreSQL's, with all it does beside; fixed_cpu_ms: that "
+        "select and one update by primary key, each its own round trip, on a table as large; slots and loads checked; cpu_ms: the router's own processor time for each (of bare: the client's), server_cpu_ms: PostgreSQL's, with all it does beside; fixed_cpu_ms: that "
         "of a fixed piece of work between two offers, dearer while others share the processor",
     }
 
@@ -260,14 +260,21 @@ async def _bare(url: str, size: int) -> dict[str, float]:
     await connection.execute("INSERT INTO bench_bare SELECT n, 0 FROM generate_series(1, $1::int) n", size)
     await connection.execute("VACUUM ANALYZE bench_bare")
     took: list[float] = []
+    server, own = await _server_cpu(url), time.process_time()
     for _ in range(ALONE + WARM):
         number = random.randint(1, size)
         began = time.perf_counter()
         await connection.fetchval("SELECT n FROM bench_bare WHERE id = $1", number)
         await connection.execute("UPDATE bench_bare SET n = n + 1 WHERE id = $1", number)
         took.append((time.perf_counter() - began) * 1000)
+    own, server = time.process_time() - own, await _server_cpu(url) - server
     await connection.close()
-    return {"p50_ms": percentile(took[WARM:], 50), "p99_ms": percentile(took[WARM:], 99)}
+    return {
+        "p50_ms": percentile(took[WARM:], 50),
+        "p99_ms": percentile(took[WARM:], 99),
+        "cpu_ms": own * 1000 / len(took),
+        "server_cpu_ms": server * 1000 / len(took),
+    }
 
 
 async def _release(url: str) -> None:

@@ -40,7 +40,7 @@ class Directory:
     """Attributes are read by `select.py`; changed by `put`, `drop` and `loaded` alone. `moved` counts the changes that
     left somebody in a rank that is not theirs any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = _KEPT) -> None:
         self.rank_of: dict[str, int] = {}
         self._ids: tuple[
             str, ...
@@ -75,6 +75,7 @@ class Directory:
         self.known = Known()
         self.moved = 0
         self._there: dict[_Kind, BitMap] = {}
+        self._kept = kept
         self._places = _places()
 
     def __len__(self) -> int:
@@ -204,13 +205,17 @@ class Directory:
         key = (environment, skills, tier, most_msat)
         found = self._there.pop(key, None)
         if found is None:
-            if most_msat is None:
-                found = self.environment.get(environment, BitMap()) & self.available
-                for some in (*(self.skill.get(skill, BitMap()) for skill in skills), self.from_tier(tier)):
-                    found = found & some
-            else:
+            if most_msat is not None:
                 found = self.affordable(self.there(environment, skills, tier), most_msat)
-            if len(self._there) >= _KEPT:
+            elif tier:
+                found = self.there(environment, skills, 0) & self.from_tier(tier)
+            elif skills:
+                found = self.there(environment, frozenset(), 0)
+                for skill in skills:
+                    found = found & self.skill.get(skill, BitMap())
+            else:
+                found = self.environment.get(environment, BitMap()) & self.available
+            if len(self._there) >= self._kept:
                 del self._there[next(iter(self._there))]
         self._there[key] = found
         return found

@@ -10,7 +10,9 @@ from core.routing.directory.bitmaps import slowness
 from core.routing.directory.price import Prices, bucket, fine
 
 AMOUNTS = st.integers(0, 2**62)
-PRICES = st.integers(0, 320) | st.integers(100_000, 110_000)  # whole buckets, and a few of several fine ones each
+PRICES = st.integers(0, 320) | st.integers(
+    100_000, 110_000
+)  # whole buckets, and a few of several fine ones each
 
 
 @given(AMOUNTS, AMOUNTS)
