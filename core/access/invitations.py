@@ -108,11 +108,14 @@ async def use(tx: Transaction, presented: str, person_id: str) -> None:
     await record(tx, actor=f"person:{person_id}", action="invitation.used", subject=found)
 
 
-async def waiting(session: AsyncSession, limit: int = 100) -> list[Invitation]:
-    """Those that can still be used or wait for a link, newest first."""
+async def waiting(session: AsyncSession, limit: int = 100, *, before: str = "") -> list[Invitation]:
+    """Those that can still be used or wait for a link, newest first, older than the id `before`; fewer than `limit` means the
+    end."""
     statement = select(Invitation).where(
         Invitation.used_at.is_(None), Invitation.revoked_at.is_(None), Invitation.expires_at > clock.now()
     )
+    if before:
+        statement = statement.where(Invitation.id < before)
     return list(await session.scalars(statement.order_by(Invitation.id.desc()).limit(limit)))
 
 

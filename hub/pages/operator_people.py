@@ -41,6 +41,7 @@ async def _people(
     after: str = "",
     environment: str = "live",
     q: str = "",
+    older: str = "",
 ) -> Response[str]:
     chosen = Environment.TEST if environment == "test" else Environment.LIVE
     async with services.work.read() as session:
@@ -53,7 +54,8 @@ async def _people(
         )
         context = {
             "marks": {row.id: row for row in marks},
-            "waiting": await invitations.waiting(session),
+            "waiting": (waiting := await invitations.waiting(session, PAGE, before=older)),
+            "older": waiting[-1].id if len(waiting) == PAGE else "",
             "appeals": await suspensions.open_appeals(session),
             "suspended": await suspensions.in_force(session, ids),
         }
@@ -86,10 +88,11 @@ async def show_people(
     after: FromQuery[str] = "",
     environment: FromQuery[str] = "live",
     q: FromQuery[str] = "",
+    older: FromQuery[str] = "",
 ) -> Response[str]:
     """Who waits for an invitation or for a decision at the top, then the workers; `q` is part of a name or an address, or an
-    id."""
-    return await _people(person, services, after=after, environment=environment, q=q)
+    id; `older` the invitation after which to go on."""
+    return await _people(person, services, after=after, environment=environment, q=q, older=older)
 
 
 @get("/{worker_id:str}", name="operator.person", include_in_schema=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from sqlalchemy import select, update
 
+from core.access import invitations
 from core.payouts.tables import Payout
 from core.workers import standing, suspensions
 from core.workers.records import Kind, add_evidence
@@ -88,6 +90,19 @@ async def test_a_worker_is_found_among_many(stage: Stage) -> None:
     assert "Nobody of that name" in words(
         (await stage.operator.http.get("/operator/people", params={"q": "eve"}, headers=HTML)).text
     )
+
+
+async def test_invitations_come_in_pages(stage: Stage) -> None:
+    async with stage.services.work.begin("test.asked") as tx:
+        for number in range(60):
+            await invitations.ask(tx, f"new{number:02}@example.test")
+    first = (await stage.operator.http.get("/operator/people", headers=HTML)).text
+    [following] = re.findall(r'href="(/operator/people\?older=[^"#]+)', first)
+    rest = (await stage.operator.http.get(following, headers=HTML)).text
+    shown = [set(re.findall(r"new\d\d@example.test", page)) for page in (first, rest)]
+    assert [len(one) for one in shown] == [50, 10]
+    assert not shown[0] & shown[1]
+    assert "Older invitations" not in rest
 
 
 async def test_pay_is_summed_by_the_month_in_utc(stage: Stage) -> None:
