@@ -88,9 +88,9 @@ class Gold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sure after `longest_gap` answers without. Each draw is independent of the others. An item is shown to `most_exposures`
     people and then retired."""
 
-    highest: _Share = 0.30
+    highest: _Share = 0.20
     slope: Annotated[float, msgspec.Meta(ge=0)] = 12.0
-    early: Annotated[int, msgspec.Meta(ge=0, le=100)] = 4
+    early: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
     longest_gap: Annotated[int, msgspec.Meta(ge=1)] = 50
     most_exposures: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
     reveal_hours: Annotated[int, msgspec.Meta(ge=0)] = 24

@@ -102,13 +102,16 @@ def test_the_rate_of_gold_falls_with_what_is_shown_and_never_below_its_floor() -
             options=options,
         )
 
-    assert of(0.0) == of(0.5) == 0.30
-    assert of(0.6) == pytest.approx(0.30 * 2.718281828**-1.2)
+    assert of(0.0) == of(0.5) == 0.20
+    assert of(0.6) == pytest.approx(0.20 * 2.718281828**-1.2)
     assert of(0.95) == 0.05
-    assert (of(0.95, seen=7), of(0.95, seen=8)) == (0.75, 0.05)  # four for each of two options
-    assert (of(0.95, seen=15, options=4), of(0.95, seen=16, options=4)) == (0.75, 0.05)
-    assert (of(0.95, seen=23, options=40), of(0.95, options=40)) == (0.75, 0.05)  # of six options at most
-    assert of(0.95, seen=7, options=0) == 0.75  # a type without any choice
+    assert (of(0.95, seen=5), of(0.95, seen=6)) == (0.75, 0.05)  # three for each of two options
+    assert (of(0.95, seen=11, options=4), of(0.95, seen=12, options=4)) == (0.75, 0.05)
+    assert (of(0.95, seen=17, options=40), of(0.95, seen=18, options=40)) == (
+        0.75,
+        0.05,
+    )  # of six options at most
+    assert of(0.95, seen=5, options=0) == 0.75  # a type without any choice
     assert of(0.95, since=50) == 1.0
-    assert of(0.95, alarmed=True) == 0.30
+    assert of(0.95, alarmed=True) == 0.20
     assert RiskTier.LOW in TYPES.checks.risk
