@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -45,6 +45,9 @@ from core.tasks.model import EventType
 from core.tasks.states import TaskStatus
 from core.tasks.tables import Task
 from core.tasks.types import TaskType, TaskTypes
+
+if TYPE_CHECKING:
+    from core.routing.directory.follow import Follower
 
 _turns = msgspec.json.Decoder(list[tuple[str, str | None, str | None, int, str]])
 _NOW = NOW_MS["postgresql"]
@@ -217,7 +220,6 @@ async def _offer(
     jobs = [*timer_jobs_of(task.id, clocked, now), lapse_at(assignment, expires - now), *more_jobs(task)]
     if told:
         jobs.append(NewJob.make("task.event", event, body=None, delay=0, queue="default", key=None))
-    follower = follower_of(database)
     tried = scores[: policy.claims]
     note = decisions.row(decision, task.id, AssignmentKind.PRIMARY, slot, assignment, now)
     parameters = (
@@ -245,20 +247,28 @@ async def _offer(
         *_question(asked.question),
         sorted(policy.auto_assigned),
     )
-    asking = follower.asking(tried[0].worker_id) if follower else None
+    first = tried[0].worker_id
+    if not await _taken(quick, follower_of(database), first, _write(policy.claims), parameters):
+        return False
+    quick.jobs = [job for job in jobs if job.delay_ms == 0]
+    return True
+
+
+async def _taken(
+    quick: Quick, follower: Follower | None, first: str, sql: str, parameters: tuple[object, ...]
+) -> bool:
+    """Whether the claim was written. While it is, the first who is asked counts as loaded with it in this process."""
+    asking = follower.asking(first) if follower else None
     try:
-        written = await quick.write(_write(policy.claims), *parameters)
+        written = await quick.write(sql, *parameters)
     except Refused:
         return False
     finally:
         if asking is not None:
             asking()
-    if not written:
-        return False
-    if follower is not None and follower.directory is not None:
+    if written and follower is not None and follower.directory is not None:
         follower.directory.took(written[0][0])
-    quick.jobs = [job for job in jobs if job.delay_ms == 0]
-    return True
+    return bool(written)
 
 
 async def _nobody(
