@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from core import clock
 from core.access.sealing import Sealer, new_key
 from core.db.unit_of_work import UnitOfWork
-from core.errors import LeaseLost, Misconfigured
+from core.errors import LeaseLost, Misconfigured, Unavailable
 from core.payouts.case import load
 from core.receipts import actions, keys, queries
 from core.receipts.canonical import digest
@@ -36,8 +36,16 @@ async def everything(work: UnitOfWork) -> tuple[list[Signed], KeySet]:
 
 
 async def issue(work: UnitOfWork, task_id: str) -> None:
-    async with work.begin("receipts.issue") as tx:
-        await actions.of_verified(tx, task_id, ISSUER)
+    """As the job's runner does: what waited too long for the lock of the chain is tried again."""
+    for last in (False, False, True):
+        try:
+            async with work.begin("receipts.issue") as tx:
+                await actions.of_verified(tx, task_id, ISSUER)
+        except Unavailable:
+            if last:
+                raise
+        else:
+            return
 
 
 async def verified_tasks(work: UnitOfWork, count: int) -> list[str]:

@@ -14,7 +14,7 @@ held = gc.get_freeze_count()
 ring = []
 ring.append(ring)
 del ring
-print(held > 5_000, gc.collect() >= 1, len(gc.get_objects()) < held)
+print(held > 1_000, gc.collect() >= 1, len(gc.get_objects()) < held)
 """
 
 
