@@ -15,7 +15,7 @@ import pytest
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 COPIED = ("core", "connectors", "hub", "tests", "config")
-PAYOUTS = "tests/integration/test_payouts.py"
+PAYOUTS = "tests/integration/test_payouts_in_doubt.py"
 WALLETS = "tests/contract/rails/test_wallet_faults.py"
 
 
