@@ -101,10 +101,7 @@ async def _since_gold(tx: Transaction, task_type: str, worker_id: str) -> int:
 async def offer(tx: Transaction, lease: Lease, types: TaskTypes, policy: Policy | None = None) -> Task | None:
     """Topic `gold.offer`: ask the worker one item that neither they nor anybody who is paid where they are has seen.
     It is owed to a worker whose hands are full, as those of a good one are whenever there is much to do."""
-    worker = await tx.session.get_one(
-        Worker, lease.subject, with_for_update={"key_share": True}, populate_existing=True
-    )
-    return await _offer(tx, worker, lease.body, types, policy)
+    return await _offer(tx, await _held(tx, lease.subject), lease.body, types, policy)
 
 
 async def offer_owed(tx: Transaction, worker_id: str, types: TaskTypes, policy: Policy) -> Task | None:
@@ -113,9 +110,18 @@ async def offer_owed(tx: Transaction, worker_id: str, types: TaskTypes, policy: 
     worker = await tx.session.get(Worker, worker_id)
     if worker is None or worker.gold_owed is None:
         return None
+    worker = await _held(tx, worker_id)
     owed, worker.gold_owed = worker.gold_owed, None
+    if owed is None:  # two answers at once: the other one was given it
+        return None
     await tx.session.flush()
     return await _offer(tx, worker, owed, types, policy)
+
+
+async def _held(tx: Transaction, worker_id: str) -> Worker:
+    return await tx.session.get_one(
+        Worker, worker_id, with_for_update={"key_share": True}, populate_existing=True
+    )
 
 
 async def _offer(

@@ -3,8 +3,10 @@ disputed, and gone when somebody lets it go."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select, text
 
@@ -19,12 +21,13 @@ from core.routing.tables import Assignment, Submission
 from core.tasks.model import Environment, RiskTier
 from core.tasks.tables import Task
 from core.tasks.types import TaskTypes
-from core.verification import gold_items
+from core.verification import gold, gold_items
 from core.verification.gold_items import NewItem
 from core.verification.policy import Checks, Gold, Level
 from core.verification.ruling import Ruling, rule
 from core.verification.tables import GoldExposure, GoldItem
 from core.workers.records import of_type
+from core.workers.tables import Worker
 from tests.factories_routing import PAYOUT_MSAT, PLANS, Hub, a_task, a_type, a_worker, an_organisation
 from tests.integration.verification.test_reviews import an_operator
 
@@ -35,6 +38,10 @@ SCHEMA = {
 }
 YES, NO = {"answer": "yes"}, {"answer": "no"}
 ALWAYS = Gold(highest=1.0, slope=0.0, early=0, longest_gap=1, most_exposures=2, reveal_hours=0)
+
+ITEM = NewItem(
+    task_type="triage", payload={"question": "Is water wet?"}, answer=YES, environment=Environment.TEST
+)
 
 
 async def seeded(
@@ -49,13 +56,7 @@ async def seeded(
         people = [
             await a_worker(tx, reliability=0.9 - 0.1 * n, payout_address=address) for n in range(workers)
         ]
-        new = NewItem(
-            task_type="triage",
-            payload={"question": "Is water wet?"},
-            answer=YES,
-            environment=Environment.TEST,
-        )
-        await gold_items.add(tx, new, hub.types, actor="test")
+        await gold_items.add(tx, ITEM, hub.types, actor="test")
     return hub, organisation, people
 
 
@@ -167,6 +168,32 @@ async def test_gold_reaches_a_worker_whose_hands_are_always_full(work: UnitOfWor
     await hub.submit(turn, YES)
     await hub.drain()
     assert (await hub.task(tasks[2])).status == "assigned"
+
+
+async def test_two_answers_at_once_are_given_what_is_owed_once(work: UnitOfWork) -> None:
+    hub, organisation, [ana] = await seeded(work)
+    like = await real(hub, organisation)
+    async with work.begin("test.owed") as tx:
+        await gold_items.add(
+            tx, msgspec.structs.replace(ITEM, payload={"question": "Is ice cold?"}), hub.types, actor="test"
+        )
+        worker = await tx.session.get_one(Worker, ana)
+        worker.capacity, worker.gold_owed = 3, {"like": like, "pick": 0}
+    read = (
+        asyncio.Barrier(2) if work.database.dialect == "postgresql" else None
+    )  # SQLite has one writer at a time
+
+    async def answered() -> Task | None:
+        async with work.begin("test.answer") as tx:
+            await tx.session.get_one(Worker, ana)
+            if read is not None:
+                await read.wait()
+            return await gold.offer_owed(tx, ana, hub.types, hub.policy)
+
+    found = await asyncio.gather(answered(), answered())
+    assert sorted(task is None for task in found) == [False, True]
+    assert len(await gold_turns(hub)) == 1
+    assert (await hub.worker(ana)).gold_owed is None
 
 
 async def test_a_dispute_that_is_upheld_undoes_the_evidence_and_retires_the_item(work: UnitOfWork) -> None:
