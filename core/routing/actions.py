@@ -108,7 +108,7 @@ async def accept(
     if assignment.state == AssignmentState.OFFERED and now >= clock.to_ms(assignment.expires_at):
         raise Conflict("offer_expired", "This offer has run out")
     _must_be(assignment, AssignmentState.OFFERED, "This offer is no longer open")
-    if await suspension_of(tx, worker_id) is not None:
+    if await suspension_of(tx.session, worker_id) is not None:
         raise Conflict("suspended", "Your account is suspended; you see why on your page, and can appeal")
     await leave(tx, assignment, AssignmentState.ACCEPTED, accepted_at=clock.from_ms(now))
     await promise(tx, task, assignment, policy or Policy())

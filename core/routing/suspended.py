@@ -31,7 +31,7 @@ async def _withdrawn(tx: Transaction, assignment_id: str) -> bool:
     turn = await tx.session.get_one(Assignment, assignment_id)
     task = await task_for_update(tx, turn.task_id)
     await tx.session.refresh(turn)
-    if turn.state != AssignmentState.OFFERED or await suspension_of(tx, turn.worker_id) is None:
+    if turn.state != AssignmentState.OFFERED or await suspension_of(tx.session, turn.worker_id) is None:
         return False  # accepted, or lifted, meanwhile
     await leave(tx, turn, AssignmentState.LAPSED, reason=SUSPENDED)
     await settle(tx, task)

@@ -34,8 +34,7 @@ class Off(msgspec.Struct, frozen=True, kw_only=True):
 
 async def why_off(session: AsyncSession, worker_id: str, now_ms: int) -> Off:
     """Of somebody who is not available. What is first on the list hides the rest: a pause does not matter to who is suspended."""
-    in_force = select(Suspension.id).where(Suspension.worker_id == worker_id, Suspension.state == "in_force")
-    if await session.scalar(in_force) is not None:
+    if await suspension_of(session, worker_id) is not None:
         return Off(why="suspended")
     kept = await session.get(WorkerSettings, worker_id)
     if kept is None or not kept.wants_work:
@@ -65,7 +64,7 @@ async def resume(tx: Transaction, worker_id: str, *, actor: str) -> Worker:
     """Offers come again within the worker's hours, beginning with what waits. Raises NotFound, Conflict while they are
     suspended."""
     worker = await locked(tx, worker_id)
-    if await suspension_of(tx, worker_id) is not None:
+    if await suspension_of(tx.session, worker_id) is not None:
         raise Conflict("suspended", "Your account is suspended; you see why on your page, and can appeal")
     return await _wish(tx, worker, wants=True, because=None, actor=actor)
 
@@ -123,7 +122,7 @@ async def refresh(tx: Transaction, worker: Worker) -> None:
     """Put `available` together anew and set the next alarm. The caller holds the worker's row."""
     kept = await settings_of(tx, worker)
     now, timezone = await tx.now_ms(), zone(kept.timezone)
-    suspended = await suspension_of(tx, worker.id) is not None
+    suspended = await suspension_of(tx.session, worker.id) is not None
     wanted = kept.wants_work and not suspended and open_at(kept.hours, timezone, now)
     if wanted and not worker.available:
         worker.idle_since = clock.from_ms(now)
@@ -141,9 +140,9 @@ async def refresh(tx: Transaction, worker: Worker) -> None:
         )
 
 
-async def suspension_of(tx: Transaction, worker_id: str) -> Suspension | None:
+async def suspension_of(session: AsyncSession, worker_id: str) -> Suspension | None:
     """The one in force, if any."""
-    found: Any = await tx.session.scalar(
+    found: Any = await session.scalar(
         select(Suspension).where(Suspension.worker_id == worker_id, Suspension.state == "in_force")
     )
     return found

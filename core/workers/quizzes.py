@@ -92,7 +92,7 @@ async def begin(
         return found.open
     if await tx.session.get(WorkerSkill, (worker_id, quiz.skill)) is not None:
         raise Conflict("skill_held", "You have this skill already; there is nothing to pass")
-    if await suspension_of(tx, worker_id) is not None:
+    if await suspension_of(tx.session, worker_id) is not None:
         raise Conflict("suspended", "Your account is suspended; there are no quizzes meanwhile")
     if found.left == 0:
         raise Conflict("no_tries_left", "There is no try left; an operator may grant the skill")

@@ -61,7 +61,7 @@ async def suspend(tx: Transaction, worker_id: str, reason: str, *, actor: str) -
 async def lift(tx: Transaction, worker_id: str, *, actor: str) -> Suspension:
     """The worker gets offers again, if they wish. Raises NotFound, Conflict when there is nothing to lift."""
     worker = await locked(tx, worker_id)
-    row = await suspension_of(tx, worker_id)
+    row = await suspension_of(tx.session, worker_id)
     if row is None:
         raise Conflict("not_suspended", "This worker is not suspended")
     now = clock.from_ms(await tx.now_ms())
@@ -117,7 +117,7 @@ async def decide(
     await record(tx, actor=actor, action=f"appeal.{state}", subject=row.id, worker=row.worker_id)
     await mended(tx, f"appeal:{row.id}", Kind.APPEAL, actor=actor)
     if grant and row.about == About.SUSPENSION:
-        standing = await suspension_of(tx, row.worker_id)
+        standing = await suspension_of(tx.session, row.worker_id)
         if standing is not None and standing.id == row.subject:
             await lift(tx, row.worker_id, actor=actor)
     elif grant:
