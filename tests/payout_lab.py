@@ -30,6 +30,7 @@ from core.payouts.queries import known_hash
 from core.payouts.rail import Invoice, Outcome, PaymentResult, Quote, Rail, Recorded
 from core.payouts.tables import Payout
 from core.repairs.queries import still_open
+from hub.jobs import payout_watch
 from hub.jobs.run import Runner
 from tests.factories import DOLLAR, PLAN, RATE, earn, organisation, task, worker
 
@@ -247,6 +248,14 @@ class Lab:
         """Run every `payout.check` that waits now, once."""
         for _ in range(await self.waiting("payout.check")):
             await self.check()
+
+    async def watch(self) -> None:
+        """Run the oldest round of the watch that waits, and put another behind it."""
+        async with self.work.begin("test.slot") as tx:
+            tx.emit("payout.watch", "hub", queue="money")
+        lease = await self.take("payout.watch")
+        assert lease is not None
+        await payout_watch.watch(self.work, lease, self.rails, self.limits)
 
     async def repairs(self) -> list[tuple[str, str]]:
         """Subject and kind of every open item."""

@@ -3,33 +3,18 @@ path and the fix."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from core.errors import Misconfigured
-from hub import settings_file
 from hub.settings import Settings
-from tests.architecture.source import ROOT
-
-SHIPPED = ROOT / "config"
+from tests.config_copy import SHIPPED, copied, read, spoil
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the files that we ship, to be spoilt."""
-    return Path(shutil.copytree(SHIPPED, tmp_path / "config"))
-
-
-def spoil(file: Path, before: str, after: str) -> None:
-    text = file.read_text()
-    assert text.count(before) == 1, f"{before!r} stands {text.count(before)} times in {file.name}"
-    file.write_text(text.replace(before, after))
-
-
-def read(folder: Path, **environ: str) -> Settings:
-    return settings_file.settings(folder, environ)
+    return copied(tmp_path)
 
 
 # Defaults and what wins over them

@@ -25,15 +25,6 @@ def lab(work: UnitOfWork, tmp_path: Path) -> Lab:
     return Lab(work, tmp_path)
 
 
-async def watch(lab: Lab) -> None:
-    """Run the oldest round that waits, and put another behind it."""
-    async with lab.work.begin("test.slot") as tx:
-        tx.emit("payout.watch", "hub", queue="money")
-    lease = await lab.take("payout.watch")
-    assert lease is not None
-    await payout_watch.watch(lab.work, lease, lab.rails, lab.limits)
-
-
 async def age(lab: Lab, minutes: int) -> None:
     """What was sent was sent so long ago."""
     async with lab.work.begin("test.age") as tx:
@@ -46,11 +37,11 @@ async def test_a_stuck_payment_is_told_once_and_closed_by_its_end(lab: Lab) -> N
     lab.fault(Fault.HANG)
     await lab.pay()
     await age(lab, 59)
-    await watch(lab)
+    await lab.watch()
     assert await lab.repairs() == []
     await age(lab, 61)
     for _ in range(2):
-        await watch(lab)
+        await lab.watch()
         assert await lab.repairs() == [(f"payout:{payout.id}", "stuck")]
     lab.controls.release()
     await lab.check()
@@ -64,10 +55,10 @@ async def test_a_slow_rail_is_stuck_after_days(lab: Lab) -> None:
     payout = await lab.earned()
     await lab.pay()
     await age(lab, 7 * 24 * 60 - 1)
-    await watch(lab)
+    await lab.watch()
     assert await lab.repairs() == []
     await age(lab, 7 * 24 * 60 + 1)
-    await watch(lab)
+    await lab.watch()
     assert await lab.repairs() == [(f"payout:{payout.id}", "stuck")]
 
 
@@ -77,7 +68,7 @@ async def test_a_low_balance_is_told_and_closed_when_it_is_filled(lab: Lab) -> N
     lab.rails = {"side": side}
     lab.limits = PayoutLimits(low_balance_msat={"side": 2_000_000})
     side.has_msat = 1_999_999
-    await watch(lab)
+    await lab.watch()
     assert await lab.repairs() == [("rail:side", "low_balance")]
     side.has_msat = 506_999
     await lab.earned()
@@ -86,7 +77,7 @@ async def test_a_low_balance_is_told_and_closed_when_it_is_filled(lab: Lab) -> N
     assert side.sent == []
     side.has_msat = 2_000_000
     await lab.pay()
-    await watch(lab)
+    await lab.watch()
     assert await lab.repairs() == []
 
 
@@ -154,7 +145,7 @@ async def test_each_slot_is_there_once_and_brings_the_next(lab: Lab) -> None:
         await payout_watch.start(lab.work, lab.rails)
     topics = ("payout.watch", "ledger.check", "rail.reconcile")
     assert [await emitted(lab.work, topic) for topic in topics] == [["hub"], ["hub"], ["sandbox"]]
-    await watch(lab)
+    await lab.watch()
     lease = await lab.take("rail.reconcile")
     assert lease is not None
     await payout_watch.reconcile_rail(lab.work, lease, lab.rails)

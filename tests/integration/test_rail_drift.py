@@ -18,7 +18,6 @@ from core.payouts.tables import RailFunds
 from core.repairs import actions as repairs
 from core.repairs.queries import still_open
 from core.tasks.model import Environment
-from hub.jobs import payout_watch
 from tests.factories import SAT, organisation
 from tests.payout_lab import Lab
 
@@ -33,11 +32,7 @@ def lab(work: UnitOfWork, tmp_path: Path) -> Lab:
 
 async def watch(lab: Lab) -> list[tuple[str, str]]:
     """One round; what is open after it."""
-    async with lab.work.begin("test.slot") as tx:
-        tx.emit("payout.watch", "hub", queue="money")
-    lease = await lab.take("payout.watch")
-    assert lease is not None
-    await payout_watch.watch(lab.work, lease, lab.rails, lab.limits)
+    await lab.watch()
     return await lab.repairs()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from connectors.rails.sandbox import SandboxOptions, SandboxRail
@@ -25,15 +26,6 @@ from tests.payout_lab import Lab, SideRail
 @pytest.fixture
 def lab(work: UnitOfWork, tmp_path: Path) -> Lab:
     return Lab(work, tmp_path)
-
-
-async def watch(lab: Lab) -> None:
-    """Run the oldest round that waits, and put another behind it."""
-    async with lab.work.begin("test.slot") as tx:
-        tx.emit("payout.watch", "hub", queue="money")
-    lease = await lab.take("payout.watch")
-    assert lease is not None
-    await payout_watch.watch(lab.work, lease, lab.rails, lab.limits)
 
 
 async def look(lab: Lab) -> list[Finding]:
@@ -129,16 +121,15 @@ async def test_a_stranger_is_not_forgotten_when_the_window_moves_on(lab: Lab) ->
 
 
 def recorded(lab: Lab, payment_hash: str, **values: object) -> Recorded:
-    return Recorded(
-        **{  # type: ignore[arg-type] - one field at a time is made wrong
-            "payment_hash": payment_hash,
-            "outcome": Outcome.SETTLED,
-            "amount_msat": 500_000,
-            "fee_msat": 1_250,
-            "at_ms": clock.now_ms() - 3_600_000,
-        }
-        | values
+    """One field at a time is made wrong."""
+    settled = Recorded(
+        payment_hash=payment_hash,
+        outcome=Outcome.SETTLED,
+        amount_msat=500_000,
+        fee_msat=1_250,
+        at_ms=clock.now_ms() - 3_600_000,
     )
+    return msgspec.structs.replace(settled, **values)
 
 
 @pytest.mark.parametrize(

@@ -11,35 +11,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from connectors.rails.strike import StrikeRail
 from connectors.rails.strike_answers import NOTHING_LEFT
 from core import clock
 from core.errors import HubError, Misconfigured, Rejected, Retryable
 from core.payouts.rail import Funded, Outcome, PaymentResult, Quoting, Recording
 from tests.contract.rails.labs_strike import StrikeLab
+from tests.contract.rails.strike_kit import AMOUNT, FEE, rail_of, refusal
 from tests.fakes.wallet_faults import AFTER, BEFORE, Fault
-
-AMOUNT = 500_000
-FEE = 5_000
 
 
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[StrikeLab]:
     async with StrikeLab(tmp_path) as lab:
         yield lab
-
-
-def rail_of(lab: StrikeLab) -> StrikeRail:
-    assert isinstance(lab.rail, StrikeRail)
-    return lab.rail
-
-
-async def refusal(lab: StrikeLab, amount_msat: int = AMOUNT, *, max_fee_msat: int = FEE) -> HubError:
-    """What a quote is refused with; nothing is executed."""
-    with pytest.raises(HubError) as caught:
-        await lab.quoted(amount_msat, max_fee_msat=max_fee_msat)
-    assert lab.account.executions() == 0
-    return caught.value
 
 
 async def test_it_is_what_the_machine_asks_for(lab: StrikeLab) -> None:

@@ -6,19 +6,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from connectors.rails.strike_bank_answers import NEVER_BEGAN
-from core.errors import HubError
 from core.payouts.rail import Funded, Outcome, PaymentResult, Quoting, Rail, Recording, Target
 from tests.contract.rails.labs import BANK_RAILS
-from tests.contract.rails.labs_strike import ANN, StrikeBankLab
+from tests.contract.rails.labs_strike import StrikeBankLab
+from tests.contract.rails.strike_kit import FEE
 from tests.fakes.wallet_faults import AFTER, BEFORE, Fault
 
-FEE = 5_000
 IN_FLIGHT = PaymentResult(outcome=Outcome.IN_FLIGHT)
 SETTLED = PaymentResult(outcome=Outcome.SETTLED)
 DOLLARS = Decimal("1000.00")
@@ -28,14 +26,6 @@ DOLLARS = Decimal("1000.00")
 async def lab(tmp_path: Path) -> AsyncIterator[StrikeBankLab]:
     async with StrikeBankLab(tmp_path) as lab:
         yield lab
-
-
-async def refusal(lab: StrikeBankLab, cents: int = 1_250, **changes: Any) -> HubError:
-    payee = msgspec.structs.replace(ANN, **changes)
-    with pytest.raises(HubError) as caught:
-        await lab.quoted(cents, payee)
-    assert lab.account.payouts.sent == {}
-    return caught.value
 
 
 def initiations(lab: StrikeBankLab) -> int:

@@ -15,9 +15,9 @@ from core.errors import HubError, Misconfigured, Rejected, Retryable
 from core.payouts.rail import BankKind, Outcome, PaymentResult
 from core.secret import Secret
 from tests.contract.rails.labs_strike import ANN, StrikeBankLab
+from tests.contract.rails.strike_kit import FEE, bank_refusal
 from tests.fakes.wallet_faults import AFTER, BEFORE, Fault
 
-FEE = 5_000
 IN_FLIGHT = PaymentResult(outcome=Outcome.IN_FLIGHT)
 DOLLARS = Decimal("1000.00")
 
@@ -26,14 +26,6 @@ DOLLARS = Decimal("1000.00")
 async def lab(tmp_path: Path) -> AsyncIterator[StrikeBankLab]:
     async with StrikeBankLab(tmp_path) as lab:
         yield lab
-
-
-async def refusal(lab: StrikeBankLab, cents: int = 1_250, **changes: Any) -> HubError:
-    payee = msgspec.structs.replace(ANN, **changes)
-    with pytest.raises(HubError) as caught:
-        await lab.quoted(cents, payee)
-    assert lab.account.payouts.sent == {}
-    return caught.value
 
 
 async def test_a_quote_creates_a_payout_that_moves_nothing(lab: StrikeBankLab) -> None:
@@ -103,7 +95,7 @@ async def test_a_changed_account_gets_a_payout_of_its_own(lab: StrikeBankLab) ->
 
 async def test_details_under_review_wait_and_then_go(lab: StrikeBankLab) -> None:
     lab.account.payouts.method_state = "PENDING"
-    problem = await refusal(lab)
+    problem = await bank_refusal(lab)
     assert isinstance(problem, Retryable)
     assert (problem.code, problem.message) == ("under_review", "the bank details are under review at Strike")
     (method,) = lab.account.payouts.methods.values()
@@ -115,7 +107,7 @@ async def test_details_under_review_wait_and_then_go(lab: StrikeBankLab) -> None
 @pytest.mark.parametrize("state", ["SUSPENDED", "INVALID"])
 async def test_details_that_strike_refuses(lab: StrikeBankLab, state: str) -> None:
     lab.account.payouts.method_state = state
-    problem = await refusal(lab)
+    problem = await bank_refusal(lab)
     assert isinstance(problem, Rejected)
     assert state in problem.message
 
@@ -141,7 +133,7 @@ async def test_details_that_strike_refuses(lab: StrikeBankLab, state: str) -> No
 async def test_details_that_cannot_be_paid_are_not_sent_to_strike(
     lab: StrikeBankLab, cents: int, changes: dict[str, Any], message: str
 ) -> None:
-    problem = await refusal(lab, cents, **changes)
+    problem = await bank_refusal(lab, cents, **changes)
     assert isinstance(problem, Rejected)
     assert problem.message == message
     assert lab.account.faults.requests == []
@@ -178,7 +170,7 @@ async def test_too_dear_is_refused_before_anything_is_initiated(lab: StrikeBankL
 async def test_an_originator_goes_along(lab: StrikeBankLab) -> None:
     originator = "ee66cfe2-f3e3-450b-b333-c5e64e355125"
     lab.restarted(originator_id=originator)
-    problem = await refusal(lab)
+    problem = await bank_refusal(lab)
     assert isinstance(problem, Retryable)
     assert problem.code == "under_review"
     lab.account.payouts.originators[originator] = "APPROVED"
@@ -204,7 +196,7 @@ async def test_an_originator_goes_along(lab: StrikeBankLab) -> None:
 )
 async def test_a_refused_creation(lab: StrikeBankLab, status: int, code: str, kind: type[HubError]) -> None:
     lab.account.payouts.create_refusals.append((status, code))
-    problem = await refusal(lab)
+    problem = await bank_refusal(lab)
     assert type(problem) is kind
     assert code in problem.message
 
@@ -222,7 +214,7 @@ async def test_a_quote_with_a_bad_answer_is_asked_again(
 ) -> None:
     """The list of payment methods, the new method, the new payout. An orphan is NEW for ever."""
     lab.account.faults.others.extend([Fault.NONE] * request_number + [fault])
-    problem = await refusal(lab)
+    problem = await bank_refusal(lab)
     assert isinstance(problem, Retryable)
     invoice = await lab.quoted(1_250)
     assert await lab.rail.pay(invoice, max_fee_msat=FEE) == IN_FLIGHT

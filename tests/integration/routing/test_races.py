@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import select
 
 from core import clock, ids
-from core.db.unit_of_work import UnitOfWork
+from core.db.unit_of_work import Transaction, UnitOfWork
 from core.errors import Conflict, NotFound
 from core.outbox import rows
 from core.outbox.rows import Lease
@@ -153,10 +154,10 @@ async def test_accept_and_decline_race_has_one_winner(work: UnitOfWork) -> None:
     await hub.drain()
     [offered] = await hub.assignments(task_id)
 
-    async def act(deed: object) -> str:
+    async def act(deed: Callable[[Transaction, str, str], Awaitable[Assignment]]) -> str:
         async with work.begin("routing.deed") as tx:
             try:
-                return (await deed(tx, offered.id, worker_id)).state  # type: ignore[operator]  # either of two actions, called alike
+                return (await deed(tx, offered.id, worker_id)).state
             except Conflict as error:
                 return error.code
 

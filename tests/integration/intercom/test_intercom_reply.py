@@ -3,7 +3,6 @@ one note once the caller has done what the port asks (look after Uncertain, send
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -13,30 +12,8 @@ from connectors.intercom.reply import IntercomWriter, writer
 from core import clock
 from core.errors import HubError, Misconfigured, Rejected, Retryable, Uncertain
 from tests.fakes.intercom import Fault
-from tests.fakes.intercom_lab import ANN, HUB, Lab, lab, write
+from tests.fakes.intercom_lab import ANN, HUB, Lab, write
 from tests.reply_port import as_the_port_says
-
-ATTRIBUTES = [
-    {"identifier": "v.ok", "label": "Approve", "data_type": "boolean"},
-    {
-        "identifier": "v.why",
-        "label": "Reason",
-        "data_type": "list",
-        "options": [{"id": "o1", "label": "Defective"}],
-    },
-]
-
-
-@pytest.fixture
-async def here() -> AsyncIterator[Lab]:
-    async with lab() as made:
-        yield made
-
-
-@pytest.fixture
-def ours(here: Lab) -> IntercomWriter:
-    return writer(here.settings, here.tools)
-
 
 FAULTS = [
     ([], []),

@@ -3,17 +3,16 @@ previews."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from connectors.intercom.reply import IntercomWriter, writer
+from connectors.intercom.reply import IntercomWriter
 from core.errors import HubError, Misconfigured, Rejected, Retryable, Uncertain
 from core.replies.ticketing import Moot
 from tests.fakes.intercom import Fault
-from tests.fakes.intercom_lab import ANN, BOTS, HUB, HUMANS, Lab, lab, write
+from tests.fakes.intercom_lab import ANN, BOTS, HUB, HUMANS, Lab, write
 
 ATTRIBUTES = [
     {"identifier": "v.ok", "label": "Approve", "data_type": "boolean"},
@@ -24,17 +23,6 @@ ATTRIBUTES = [
         "options": [{"id": "o1", "label": "Defective"}],
     },
 ]
-
-
-@pytest.fixture
-async def here() -> AsyncIterator[Lab]:
-    async with lab() as made:
-        yield made
-
-
-@pytest.fixture
-def ours(here: Lab) -> IntercomWriter:
-    return writer(here.settings, here.tools)
 
 
 async def test_steps_of_a_conversation(here: Lab, ours: IntercomWriter) -> None:
