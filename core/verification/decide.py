@@ -177,7 +177,7 @@ async def _record(
     workers = [one.assignment.worker_id for one in answers]
     counters, audited = await book.counters(tx, task.task_type, task.environment, workers)
     return Record(
-        version=2,
+        version=3,
         task=task.id,
         task_type=task.task_type,
         requirement=case.needed,

@@ -49,7 +49,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     can answer any more. `pool` and `workers` are the counters of consensus as they were, `draw` (below a million) the
     dice of the spot check, `rules` what an answer put together of several has to pass like any other."""
 
-    version: int = 1  # 2: who is doubted vouches for nobody (`heard`)
+    version: int = (
+        1  # 2: who is doubted vouches for nobody (`heard`); 3: an answer that holds nothing is not certain
+    )
     task: str
     task_type: str
     requirement: Requirement
@@ -118,6 +120,7 @@ def fold(record: Record, question: Question) -> Decision:
         consensus_policy(level, record.certificate),
         question.schema,
         lambda output: _valid(record, question, output),
+        empty_is_sure=record.version < 3,
     )
     if judged.kind is consensus.Kind.ANOTHER and not record.closing and len(answers) < level.answers_max:
         return Decision(

@@ -28,10 +28,13 @@ def judge(
     policy: ConsensusPolicy,
     schema: Mapping[str, Any] | None,
     valid: Callable[[Any], bool] | None = None,
+    *,
+    empty_is_sure: bool = False,
 ) -> Decision:
     """`answers` in any order, one or more, each from another worker; `book` as it was before this task (nothing that
     these answers taught). `valid` tells whether an assembled answer satisfies schema and rules; None: anything does.
-    Raises ValueError on no answers, or two of one worker."""
+    `empty_is_sure`: as decisions before version 3 of their record had it. Raises ValueError on no answers, or two of one
+    worker."""
     _check(answers)
     ordered = sorted(answers, key=lambda one: one.worker)
     shape = plan(schema)
@@ -40,6 +43,8 @@ def judge(
     held = decisive(shape, node)
     parts = standing(node, results)
     critical = [results[at(leaf)] for leaf in parts if leaf.pointer in held]
+    if not critical and not empty_is_sure:
+        critical = [judged(_nothing(ordered), book, policy.text_likeness)]
     confidence = math.prod(one.confidence for one in critical)
     output = built(node, results)
     source = "fields"
@@ -61,6 +66,18 @@ def judge(
         agreements=compared(ordered, output, policy, shape),
         value=value,
         source=source,
+    )
+
+
+def _nothing(answers: Sequence[Answer]) -> Leaf:
+    """Nobody gave anything that could be compared where the money is: that they all say, and no surer than they would say
+    anything else."""
+    return Leaf(
+        pointer="",
+        field="",
+        kind=FieldKind.WHOLE,
+        votes={one.worker: None for one in answers},
+        critical=True,
     )
 
 
