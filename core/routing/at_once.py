@@ -156,7 +156,7 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
             return False
         scores = best_of(
             asked.question,
-            found.scored,
+            found.lineup,
             seconds_left,
             policy.weights,
             max(policy.claims, decisions.SHOWN),
@@ -188,10 +188,10 @@ async def _shortlist(
     follower = follower_of(database)
     if follower is not None:
         found = named(follower, question, now, seconds_left, policy, with_asked=True)
-        if not found.rows and not follower.saw(written):
+        if not found.people and not follower.saw(written):
             await follower.catch_up()
             found = named(follower, question, now, seconds_left, policy, with_asked=True)
-        return found if found.rows or not follower.is_asking else None
+        return found if found.people or not follower.is_asking else None
     sql, parameters = free_of(question, now, policy.candidates, "postgresql")
     read = [candidate_of(row, now) for row in await quick.read(sql, *parameters)]
     able = [worker for worker in read if may_take(question, worker)]

@@ -95,7 +95,7 @@ def decided(
         source=shortlist.source,
         total=shortlist.total,
         able=shortlist.able,
-        looked_at=len(shortlist.rows or shortlist.candidates),
+        looked_at=len(shortlist.people or shortlist.candidates),
         candidates=list(scores[:SHOWN]),
         weights=msgspec.structs.replace(
             policy.weights, stakes={RiskTier(question.risk): policy.weights.stake(question.risk)}

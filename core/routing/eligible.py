@@ -1,5 +1,5 @@
 """Who may take a task, and why the others may not. Pure; `core/routing/candidates.py` asks it of every worker it
-loads, `core/routing/directory/select.py` keeps the same rules as bitmaps, in the same order, and `hub task why` and the
+loads, `core/routing/directory/able.py` keeps the same rules as bitmaps, in the same order, and `hub task why` and the
 operator's page say them in words."""
 
 from __future__ import annotations

@@ -25,35 +25,21 @@ From a simulation of 18,000 tasks (research on routing, 4.2): without `second` t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from math import erfc, log1p
-from operator import itemgetter
-from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
 
+from core.routing.lineup import Lineup, Speed, Three, lineup_of
 from core.routing.model import Candidate, Question, Weights
-from core.routing.predict import Prediction
 
 _OFFERS_WEIGHT = 8.0  # offers as which the prior of `takes` counts
 _Z90 = 1.2815515655446004
 _ROOT_2 = math.sqrt(2)
-# What a score reads of a worker, out of a `Candidate`: worker_id, right, price_floor_msat, load, usual_seconds, prediction,
-# idle_seconds, offers_taken, offers_missed, answers. A tuple, because sixty are made for each offer.
-Row = tuple[str, float, int, int, int | None, Prediction | None, float, int, int, int]
 _SAMPLE = 8
-_FIRST: Callable[[Any], Any] = itemgetter(0)
 _MOST_LN = 21.0  # ln of forty years in seconds
-
-
-class Speed(msgspec.Struct, frozen=True, kw_only=True):
-    """ln(seconds to an answer) is normal with `mu` and `sigma`; `gone` is the chance that none ever comes."""
-
-    mu: float
-    sigma: float
-    gone: float = 0.0
+_DRAWS = 2**32
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,37 +64,6 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
         return self.quality_in_time + self.price + self.second_try + self.idle + self.exploration
 
 
-def in_time(speed: Speed, seconds_left: float) -> float:
-    """The chance that the answer comes within `seconds_left`: `predict.in_time` at the beginning of the work, for sixty
-    candidates at a time."""
-    if seconds_left <= 0:
-        return 0.0
-    late = 0.5 * math.erfc((math.log(seconds_left) - speed.mu) / (speed.sigma * _ROOT_2))
-    return (1 - speed.gone) * (1 - late)
-
-
-def speed_of(worker: Candidate, weights: Weights) -> Speed:
-    """What is predicted for the type (`predict.py`); else from the time within which nine of ten of their answers come, else from the typical one; what is in their hands
-    already comes first."""
-    return _speed(worker.prediction, worker.usual_seconds, worker.load, weights)
-
-
-def _speed(known: Prediction | None, usual_seconds: int | None, load: int, weights: Weights) -> Speed:
-    if known is not None:
-        return Speed(mu=known.mu + math.log1p(load), sigma=known.sigma, gone=known.gone)
-    if usual_seconds:
-        mu = math.log(usual_seconds) - _Z90 * weights.spread
-    else:
-        mu = math.log(weights.typical_seconds)
-    return Speed(mu=mu + math.log1p(load), sigma=weights.spread)
-
-
-def takes_of(worker: Candidate, weights: Weights) -> float:
-    """The chance that they take an offer."""
-    offers = worker.offers_taken + worker.offers_missed
-    return (worker.offers_taken + weights.takes * _OFFERS_WEIGHT) / (offers + _OFFERS_WEIGHT)
-
-
 def ranked(
     question: Question,
     workers: Iterable[Candidate],
@@ -117,131 +72,103 @@ def ranked(
     most: int | None = None,
 ) -> list[Score]:
     """Best first, equal totals by worker id; the first `most` of them."""
-    return best_of(question, map(row_of, workers), seconds_left, weights, most)
+    return best_of(question, lineup_of(workers), seconds_left, weights, most)
 
 
 def best_of(
-    question: Question, rows: Iterable[Row], seconds_left: float, weights: Weights, most: int | None = None
+    question: Question, people: Lineup, seconds_left: float, weights: Weights, most: int | None = None
 ) -> list[Score]:
-    """`ranked` of workers as rows: sixty are scored for each offer, and a `Candidate` takes longer to make than to score."""
-    people = sorted(rows, key=_FIRST)
-    terms = _terms(question, seconds_left, weights, _second(question, people, seconds_left, weights))
-    scored = [_parts(terms, row) for row in people]
-    scored.sort(key=_FIRST, reverse=True)  # stable: equals stay in the order of their ids
-    return [_score(parts, weights) for parts in scored[:most]]
-
-
-def second_try(
-    question: Question, workers: Iterable[Candidate], seconds_left: float, weights: Weights
-) -> float:
-    """What the task is still worth when an offer is lost."""
-    return _second(question, map(row_of, workers), seconds_left, weights)
-
-
-def _second(question: Question, rows: Iterable[Row], seconds_left: float, weights: Weights) -> float:
-    later = seconds_left - 2 * weights.response_seconds
-    sample = [
-        row[1] * in_time(_speed(row[5], row[4], row[3], weights), later) for row in islice(rows, _SAMPLE)
-    ]
-    if not sample:
-        return 0.0
-    worth = weights.quality_in_time * weights.stake(question.risk)
-    return weights.second_try * worth * sum(sample) / len(sample)
+    """`ranked` of workers in columns. Everybody's parts are reckoned; a `Score` is made of the best alone."""
+    by_id = sorted(range(len(people)), key=people.worker_ids.__getitem__)
+    speeds = _speeds(people, weights)
+    second = _second(question, people, speeds, by_id[:_SAMPLE], seconds_left, weights)
+    parts = _parts(question, people, speeds, seconds_left, weights, second)
+    totals = [one[0] for one in parts]
+    best = sorted(by_id, key=totals.__getitem__, reverse=True)  # stable: equals stay by their ids
+    return [_score(parts[place], speeds[place]) for place in best[:most]]
 
 
 def score(
     question: Question, worker: Candidate, seconds_left: float, weights: Weights, second: float = 0.0
 ) -> Score:
     """See the top of this file; `second` is `second_try` of all who are compared."""
-    return _score(_parts(_terms(question, seconds_left, weights, second), row_of(worker)), weights)
+    alone = lineup_of([worker])
+    speeds = _speeds(alone, weights)
+    [parts] = _parts(question, alone, speeds, seconds_left, weights, second)
+    return _score(parts, speeds[0])
 
 
-def row_of(worker: Candidate) -> Row:
-    return (
-        worker.worker_id,
-        worker.right,
-        worker.price_floor_msat,
-        worker.load,
-        worker.usual_seconds,
-        worker.prediction,
-        worker.idle_seconds,
-        worker.offers_taken,
-        worker.offers_missed,
-        worker.answers,
-    )
+def second_try(
+    question: Question, workers: Iterable[Candidate], seconds_left: float, weights: Weights
+) -> float:
+    """What the task is still worth when an offer is lost."""
+    people = lineup_of(workers)
+    sample = range(len(people))[:_SAMPLE]
+    return _second(question, people, _speeds(people, weights), sample, seconds_left, weights)
 
 
-class _Terms(NamedTuple):
-    """What is the same for all candidates of a task. `task_prefix` is the checksum of what a draw by task and worker begins
-    with; `log_seconds` of the time that is left, None when there is none; `unknown` is the
-    chance to be in time of somebody of whom nothing is known and who has nothing in hand; `turn`: waiting counts without
-    an end."""
-
-    weights: Weights
-    task_prefix: int
-    log_seconds: float | None
-    worth: float
-    late: float
-    price_of_msat: float
-    second: float
-    unknown: float
-    turn: bool
+def in_time(speed: Three, seconds_left: float) -> float:
+    """The chance that the answer comes within `seconds_left`: `predict.in_time` at the beginning of the work."""
+    return _in_time([speed], seconds_left)[0]
 
 
-# total, the rest of a Score in its order but for the worker, and whose it is: a tuple, because sixty are made for one that
-# is read
-_Parts = tuple[float, float, float, float, float, float, float, float, float, Row]
+def speed_of(worker: Candidate, weights: Weights) -> Speed:
+    """What is predicted for the type (`predict.py`); else from the time within which nine of ten of their answers come, else
+    from the typical one; what is in their hands already comes first."""
+    return Speed(*_speeds(lineup_of([worker]), weights)[0])
 
 
-def _terms(question: Question, seconds_left: float, weights: Weights, second: float) -> _Terms:
-    seconds = seconds_left - weights.response_seconds
-    prefix = crc32(f"{question.task_id}:".encode())
-    return _Terms(
-        weights,
-        prefix,
-        math.log(seconds) if seconds > 0 else None,
-        weights.quality_in_time * weights.stake(question.risk),
-        weights.late,
-        -weights.price / max(question.payout_msat, 1),
-        second,
-        in_time(Speed(mu=math.log(weights.typical_seconds), sigma=weights.spread), seconds),
-        prefix < weights.turns * 2**32,
-    )
+# The total, the parts of a Score in its order, and whose they are: a tuple, because sixty are made for eight that are read.
+_Parts = tuple[float, float, float, float, float, float, float, float, float, str]
 
 
-def _parts(terms: _Terms, row: Row) -> _Parts:
-    """Sixty times for each offer: `takes_of` and `in_time` stand here in full, because a call costs as much as they do."""
-    weights, task_prefix, log_seconds, worth, late, price_of_msat, second, unknown, turn = terms
-    worker_id, right, floor_msat, load, usual, known, idle_seconds, taken, missed, answers = row
-    takes = (taken + weights.takes * _OFFERS_WEIGHT) / (taken + missed + _OFFERS_WEIGHT)
-    if log_seconds is None:
-        chance = 0.0
-    elif known is not None:
-        mu = known.mu + (log1p(load) if load else 0.0)
-        chance = (1 - known.gone) * (1 - 0.5 * erfc((log_seconds - mu) / (known.sigma * _ROOT_2)))
-    elif load or usual:
-        speed = _speed(None, usual, load, weights)
-        chance = 1 - 0.5 * erfc((log_seconds - speed.mu) / (speed.sigma * _ROOT_2))
-    else:
-        chance = unknown
-    quality = takes * worth * right * (chance + late * (1 - chance))
-    price = takes * price_of_msat * floor_msat
-    again = (1 - takes) * second
-    idle = idle_seconds / weights.idle_full_seconds
-    if idle > 1:
-        idle = 1 + takes * (idle - 1) if turn else 1
-    idle = weights.idle * max(idle, 0.0)
-    novelty = weights.newcomer_answers / (weights.newcomer_answers + answers)
-    draw = crc32(worker_id.encode(), task_prefix) / 2**32  # [0, 1), the same for the same pair for ever
-    exploration = weights.exploration * (0.2 + 0.8 * novelty) * draw
-    total = quality + price + again + idle + exploration
-    return total, quality, price, again, idle, exploration, right, chance, takes, row
+def _parts(
+    question: Question,
+    people: Lineup,
+    speeds: Sequence[Three],
+    seconds_left: float,
+    weights: Weights,
+    second: float,
+) -> list[_Parts]:
+    """The formula at the top of this file."""
+    worth, late, turns = _worth(question, weights), weights.late, weights.turns
+    price_of_msat = -weights.price / max(question.payout_msat, 1)
+    believed, full, bonus = weights.takes * _OFFERS_WEIGHT, weights.idle_full_seconds, weights.idle
+    eager, new = weights.exploration, weights.newcomer_answers
+    prefix = crc32(f"{question.task_id}:".encode())  # what a draw by task and worker begins with
+    turn = prefix < turns * _DRAWS
+    found: list[_Parts] = []
+    for worker_id, right, floor_msat, waited, taken, missed, answers, chance in zip(
+        people.worker_ids,
+        people.right,
+        people.price_floor_msat,
+        people.idle_seconds,
+        people.offers_taken,
+        people.offers_missed,
+        people.answers,
+        _in_time(speeds, seconds_left - weights.response_seconds),
+        strict=True,
+    ):
+        takes = (taken + believed) / (taken + missed + _OFFERS_WEIGHT)
+        quality = takes * worth * right * (chance + late * (1 - chance))
+        price = takes * price_of_msat * floor_msat
+        again = (1 - takes) * second
+        idle = waited / full
+        if idle > 1:
+            idle = 1 + takes * (idle - 1) if turn else 1.0
+        elif idle < 0:
+            idle = 0.0
+        idle = bonus * idle
+        draw = crc32(worker_id.encode(), prefix) / _DRAWS  # [0, 1), the same for the same pair for ever
+        exploration = eager * (0.2 + 0.8 * (new / (new + answers))) * draw
+        total = quality + price + again + idle + exploration
+        found.append((total, quality, price, again, idle, exploration, right, chance, takes, worker_id))
+    return found
 
 
-def _score(parts: _Parts, weights: Weights) -> Score:
-    _, quality_in_time, price, again, idle, exploration, quality, chance, takes, row = parts
-    worker_id, _, _, load, usual_seconds, known, *_ = row
-    speed = _speed(known, usual_seconds, load, weights)
+def _score(parts: _Parts, speed: Three) -> Score:
+    _, quality_in_time, price, again, idle, exploration, quality, chance, takes, worker_id = parts
+    mu, sigma, _ = speed
     return Score(
         worker_id=worker_id,
         quality_in_time=quality_in_time,
@@ -252,6 +179,58 @@ def _score(parts: _Parts, weights: Weights) -> Score:
         quality=quality,
         in_time=chance,
         takes=takes,
-        p50_seconds=round(math.exp(min(speed.mu, _MOST_LN)), 1),
-        p90_seconds=round(math.exp(min(speed.mu + _Z90 * speed.sigma, _MOST_LN)), 1),
+        p50_seconds=round(math.exp(min(mu, _MOST_LN)), 1),
+        p90_seconds=round(math.exp(min(mu + _Z90 * sigma, _MOST_LN)), 1),
     )
+
+
+def _worth(question: Question, weights: Weights) -> float:
+    return weights.quality_in_time * weights.stake(question.risk)
+
+
+def _speeds(people: Lineup, weights: Weights) -> list[Three]:
+    """As `speed_of`."""
+    sigma = weights.spread
+    typical = (math.log(weights.typical_seconds), sigma, 0.0)
+    usual = people.usual_seconds
+    found = (
+        [
+            one or ((math.log(seconds) - _Z90 * sigma, sigma, 0.0) if seconds else typical)
+            for one, seconds in zip(people.speeds, usual, strict=True)
+        ]
+        if any(usual)
+        else [one or typical for one in people.speeds]
+    )
+    if any(people.load):
+        for place, load in enumerate(people.load):
+            if load:
+                mu, sigma, gone = found[place]
+                found[place] = (mu + log1p(load), sigma, gone)
+    return found
+
+
+def _in_time(speeds: Sequence[Three], seconds: float) -> list[float]:
+    count = len(speeds)
+    if seconds <= 0:
+        return [0.0] * count
+    ln = math.log(seconds)
+    if count > 1 and speeds.count(speeds[0]) == count:  # nothing is known of any of them
+        return _in_time(speeds[:1], seconds) * count
+    return [(1 - gone) * (1 - 0.5 * erfc((ln - mu) / (sigma * _ROOT_2))) for mu, sigma, gone in speeds]
+
+
+def _second(
+    question: Question,
+    people: Lineup,
+    speeds: Sequence[Three],
+    sample: Sequence[int],
+    seconds_left: float,
+    weights: Weights,
+) -> float:
+    """`second_try` of those in these places."""
+    if not sample:
+        return 0.0
+    right = people.right
+    chances = _in_time([speeds[place] for place in sample], seconds_left - 2 * weights.response_seconds)
+    found = sum([right[place] * chance for place, chance in zip(sample, chances, strict=True)])
+    return weights.second_try * _worth(question, weights) * found / len(sample)

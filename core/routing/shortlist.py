@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.db.engine import Database
 from core.routing.directory.registry import follower_of
 from core.routing.eligible import RULES, Refusal, falls_at, may_take
+from core.routing.lineup import Lineup, lineup_of
 from core.routing.model import Candidate, Policy, Question
 from core.routing.people import everybody, free_workers, named_workers
-from core.routing.score import Row, row_of
 
 if TYPE_CHECKING:
     from core.routing.directory.follow import Follower
@@ -25,11 +25,11 @@ _EXPLAINED = 1000  # workers that a scan without a result looks through for its 
 
 
 class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
-    """`candidates` may take the task; `rows` are whom a directory names for it, as it remembers them, best first by nothing but
+    """`candidates` may take the task; `people` are whom a directory names for it, as it remembers them, best first by nothing but
     rank. For the rest see `core.routing.decisions.Decision`."""
 
     candidates: list[Candidate]
-    rows: list[Row]
+    people: Lineup
     source: str
     total: int
     able: int
@@ -37,9 +37,9 @@ class Shortlist(msgspec.Struct, frozen=True, kw_only=True):
     without: dict[Refusal, int]
 
     @property
-    def scored(self) -> list[Row]:
-        """Of all who are looked at."""
-        return self.rows or [row_of(one) for one in self.candidates]
+    def lineup(self) -> Lineup:
+        """All who are looked at."""
+        return self.people or lineup_of(self.candidates)
 
 
 async def shortlist(
@@ -57,14 +57,14 @@ async def shortlist(
         return await _scanned(session, question, now_ms, policy)
     found = named(follower, question, now_ms, seconds_left, policy)
     for _ in range(2):
-        candidates = await _still(session, question, found.rows, now_ms)
+        candidates = await _still(session, question, found.people, now_ms)
         if candidates:
-            return msgspec.structs.replace(found, candidates=candidates, rows=[])
+            return msgspec.structs.replace(found, candidates=candidates, people=Lineup())
         await follower.catch_up()
         found = named(follower, question, now_ms, seconds_left, policy)
-    candidates = await _still(session, question, found.rows, now_ms)
+    candidates = await _still(session, question, found.people, now_ms)
     return msgspec.structs.replace(
-        found, candidates=candidates, rows=[], able=found.able if candidates else 0
+        found, candidates=candidates, people=Lineup(), able=found.able if candidates else 0
     )
 
 
@@ -78,18 +78,18 @@ def named(
     with_asked: bool = False,
 ) -> Shortlist:
     """Whom the directory names, as it remembers them."""
-    rows, total, able, falls, without = follower.select(
+    people, total, able, falls, without = follower.select(
         question, now_ms, seconds_left, policy.candidates, with_asked=with_asked
     )
     return Shortlist(
-        candidates=[], rows=rows, source=DIRECTORY, total=total, able=able, falls=falls, without=without
+        candidates=[], people=people, source=DIRECTORY, total=total, able=able, falls=falls, without=without
     )
 
 
-async def _still(session: AsyncSession, question: Question, rows: list[Row], now_ms: int) -> list[Candidate]:
-    if not rows:
+async def _still(session: AsyncSession, question: Question, people: Lineup, now_ms: int) -> list[Candidate]:
+    if not people:
         return []
-    read = await named_workers(session, question, [row[0] for row in rows], now_ms)
+    read = await named_workers(session, question, list(people.worker_ids), now_ms)
     return [worker for worker in read if may_take(question, worker)]
 
 
@@ -113,7 +113,7 @@ def explained(question: Question, workers: Sequence[Candidate], candidates: list
                 without[refused[0]] += 1
     return Shortlist(
         candidates=candidates,
-        rows=[],
+        people=Lineup(),
         source=SCAN,
         total=len(workers),
         able=len(candidates),

@@ -235,9 +235,8 @@ class RoutingMachine(RuleBasedStateMachine):
         if self.follower is not None:
             await self.follower.catch_up()
             found = self.follower.select(ANYTHING, now, 600, 100)
-            assert {row[0] for row in found.rows} == {
-                one.worker_id for one in all_of_them if may_take(ANYTHING, one)
-            }
+            able = {one.worker_id for one in all_of_them if may_take(ANYTHING, one)}
+            assert set(found.people.worker_ids) == able
         live = [one for one in everything if one.state in LIVE]
         held = Counter(one.worker_id for one in live if one.state in HOLDS_CAPACITY)
         for worker in people:

@@ -1,5 +1,5 @@
 """The workers in memory: a bitmap of ranks for everything that a task can ask for, and columns for what a score needs.
-`follow.py` fills it and keeps it up to date; `select.py` asks it. Knows no database.
+`follow.py` fills it and keeps it up to date; `able.py` and `select.py` ask it. Knows no database.
 
 A rank is a worker's place in the order of reliability when the directory was built; who came later stands behind. A
 stale rank changes only who is looked at first."""
@@ -37,7 +37,7 @@ def _places() -> dict[str, dict[Any, list[int]]]:
 
 
 class Directory:
-    """Attributes are read by `select.py`; changed by `put`, `drop` and `loaded` alone. `moved` counts the changes that
+    """Attributes are read by `able.py` and `select.py`; changed by `put`, `drop` and `loaded` alone. `moved` counts the changes that
     left somebody in a rank that is not theirs any more."""
 
     def __init__(self, kept: int = _KEPT) -> None:
@@ -60,7 +60,9 @@ class Directory:
         self.present = BitMap()
         self.environment: dict[str, BitMap] = {}
         self.available = BitMap()
-        self.free = BitMap()
+        self.busy = (
+            BitMap()
+        )  # few: to take them out of many is many times quicker than to cut those with all others
         self.experts = BitMap()
         self.skill: dict[str, BitMap] = {}
         self.language: dict[str, BitMap] = {}
@@ -74,6 +76,8 @@ class Directory:
         self.asked: Counter[int] = Counter()  # claims of this process that the database has not answered yet
         self.known = Known()
         self.moved = 0
+        # What `able.py` has counted of the kinds of tasks, until somebody is another: who is busy plays no part.
+        self.counted: dict[_Kind, tuple[BitMap, dict[Any, int]]] = {}
         self._there: dict[_Kind, BitMap] = {}
         self._kept = kept
         self._places = _places()
@@ -90,8 +94,8 @@ class Directory:
             environment[entry.environment].append(rank)
             if entry.available:
                 flag["available"].append(rank)
-            if entry.load < entry.capacity:
-                flag["free"].append(rank)
+            if entry.load >= entry.capacity:
+                flag["busy"].append(rank)
             if entry.skills and len(entry.skills) > _EMPTY:
                 for name in _lists.decode(entry.skills):
                     skill[name].append(rank)
@@ -109,7 +113,7 @@ class Directory:
         self.present = BitMap(range(len(self._ids)))
         self.environment = {str(name): BitMap(ranks) for name, ranks in places["environment"].items()}
         self.available = BitMap(places["flag"]["available"])
-        self.free = BitMap(places["flag"]["free"])
+        self.busy = BitMap(places["flag"]["busy"])
         self.skill = {str(name): BitMap(ranks) for name, ranks in places["skill"].items()}
         self.language = {str(name): BitMap(ranks) for name, ranks in places["language"].items()}
         by_tier = {int(tier): BitMap(ranks) for tier, ranks in places["tier"].items()}
@@ -122,6 +126,7 @@ class Directory:
     def put(self, entry: Entry) -> None:
         """A worker who is new or was changed."""
         rank = self.rank_of.get(entry.worker_id)
+        self.counted.clear()
         if rank is None:
             rank = self._column(entry)
             self.moved += 1
@@ -133,8 +138,8 @@ class Directory:
         self.environment.setdefault(entry.environment, BitMap()).add(rank)
         if entry.available:
             self.available.add(rank)
-        if entry.load < entry.capacity:
-            self.free.add(rank)
+        if entry.load >= entry.capacity:
+            self.busy.add(rank)
         skills = _lists.decode(entry.skills or "[]")
         for skill in skills:
             self.skill.setdefault(skill, BitMap()).add(rank)
@@ -159,6 +164,7 @@ class Directory:
         """A worker who is no more. Their rank stays empty."""
         rank = self.rank_of.get(worker_id)
         if rank is not None:
+            self.counted.clear()
             self._forget(rank)
             del self.rank_of[worker_id]
 
@@ -172,7 +178,7 @@ class Directory:
         self.load[rank] = load
         self.idle_since[rank] = idle_since
         self.offers_taken[rank], self.offers_missed[rank], self.answers[rank] = taken, missed, answers
-        (self.free.add if load < self.capacity[rank] else self.free.discard)(rank)
+        (self.busy.discard if load < self.capacity[rank] else self.busy.add)(rank)
 
     def took(self, worker_id: str) -> None:
         """This process has just given them something: known here before the database's own note of it comes round."""
@@ -180,7 +186,7 @@ class Directory:
         if rank is not None:
             self.load[rank] = min(self.load[rank] + 1, self.capacity[rank])
             if self.load[rank] >= self.capacity[rank]:
-                self.free.discard(rank)
+                self.busy.add(rank)
 
     def rest(self, now_ms: int) -> None:
         """Whose cool-off is over is asked again."""
@@ -217,6 +223,7 @@ class Directory:
                 found = self.environment.get(environment, BitMap()) & self.available
             if len(self._there) >= self._kept:
                 del self._there[next(iter(self._there))]
+                self.counted.clear()
         self._there[key] = found
         return found
 
@@ -275,7 +282,7 @@ class Directory:
 
     def _forget(self, rank: int) -> None:
         for some in (
-            self.present, *self.environment.values(), self.available, self.free, self.experts, *self.skill.values(),
+            self.present, *self.environment.values(), self.available, self.busy, self.experts, *self.skill.values(),
             *self.language.values(), *self.tier_from, *self.cluster.values(), *self.slow.values(), *self._there.values(),
         ):  # fmt: skip
             some.discard(rank)

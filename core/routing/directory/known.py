@@ -10,10 +10,9 @@ from array import array
 from bisect import bisect_left
 from typing import NamedTuple
 
-from core.routing.predict import Prediction, Tally, read_back
+from core.routing.lineup import Three
 from core.workers.reliability import Counts, shrunk
 
-Three = tuple[float, float, float]
 RIGHT, KIND = "pair:right", "kind:known"
 
 
@@ -62,17 +61,16 @@ class OfType(NamedTuple):
     pair: Column
     worker: Column
     right: Column
-    kind: Prediction | None
+    kind: Three | None
 
     @property
     def of_workers(self) -> bool:
         """Whether there is any prediction for one worker; else all have that of the kind."""
         return bool(self.pair) or bool(self.worker)
 
-    def prediction(self, rank: int) -> Prediction | None:
-        """As `times.with_known`."""
-        found = self.pair.get(rank) or self.worker.get(rank)
-        return read_back(Tally(*found)) if found else self.kind
+    def speed(self, rank: int) -> Three | None:
+        """As `times.with_known`; a row of `predict.summary` is such a `Speed`."""
+        return self.pair.get(rank) or self.worker.get(rank) or self.kind
 
     def at_type(self, rank: int, reliability: float) -> float | None:
         """As `times.with_known`."""
@@ -83,7 +81,7 @@ class OfType(NamedTuple):
 class Known:
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], Column] = {}
-        self._kinds: dict[tuple[str, str], Prediction] = {}
+        self._kinds: dict[tuple[str, str], Three] = {}
 
     def fill(self, rank: int | None, whose: str, task_type: str, part: str, *numbers: float) -> None:
         """A row while it is being built; then `filled`. `rank` is None for what is of no worker."""
@@ -101,7 +99,7 @@ class Known:
         """A row that is new or was changed."""
         first, second, third = numbers
         if part == KIND:
-            self._kinds[whose, task_type] = read_back(Tally(first, second, third))
+            self._kinds[whose, task_type] = (first, second, third)
         elif rank is not None:
             self._column(task_type, part).put(rank, (first, second, third))
 

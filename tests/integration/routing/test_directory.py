@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
+import msgspec
 from sqlalchemy import select, text
 
 from core import clock
@@ -18,9 +20,9 @@ from core.routing.directory.registry import followers
 from core.routing.directory.select import count_free, feasible
 from core.routing.directory.select import select as ask
 from core.routing.eligible import falls_at, may_take
+from core.routing.lineup import Lineup, lineup_of
 from core.routing.model import Candidate, Question
 from core.routing.people import everybody
-from core.routing.score import row_of
 from core.routing.tables import OrganisationWorker, WorkerChange
 from core.tasks.model import Environment
 from core.workers import actions as workers
@@ -108,14 +110,20 @@ async def same(work: UnitOfWork, directory: Directory, chance: random.Random, or
         question = some_question(chance, organisation, chance.sample(people, 2))
         found = ask(directory, question, now, 600, 1000)
         able = {one.worker_id for one in people if may_take(question, one)}
-        rows = [row_of(one) for one in people if one.worker_id in able]
-        assert sorted((*row[:4], row[4] or None, *row[5:]) for row in found.rows) == sorted(rows)
+        assert rows(found.people) == rows(lineup_of(one for one in people if one.worker_id in able))
         assert found.able == len(able)
         falls = Counter(reason for one in people if (reason := falls_at(question, one)) is not None)
         assert found.falls == falls
         assert feasible(directory, question, now) == bool(able)
     hands = [one for one in people if one.available and one.environment == "test" and one.load < one.capacity]
     assert count_free(directory, "test") == len(hands)
+
+
+def rows(people: Lineup) -> list[tuple[Any, ...]]:
+    """Row by row, in the order of their ids; 0 usual seconds are none."""
+    columns = [list(column) for column in msgspec.structs.astuple(people)]
+    columns[4] = [seconds or None for seconds in columns[4]]
+    return sorted(zip(*columns, strict=True))
 
 
 async def test_it_holds_what_the_database_holds(work: UnitOfWork, follower: Follower) -> None:

@@ -11,9 +11,9 @@ from core import clock
 from core.db.unit_of_work import UnitOfWork
 from core.routing.directory.follow import Follower
 from core.routing.directory.registry import followers
-from core.routing.model import Candidate, Question
+from core.routing.lineup import Lineup, Three, lineup_of
+from core.routing.model import Question
 from core.routing.people import named_workers
-from core.routing.predict import Prediction
 from core.routing.times import predicted
 from core.workers import records
 from core.workers.reliability import Counts, shrunk
@@ -46,20 +46,23 @@ async def timed(work: UnitOfWork, whose: str, task_type: str, part: str, mu: flo
 
 
 class Seen(NamedTuple):
-    prediction: Prediction | None
+    speed: Three | None
     right: float
 
 
-async def in_database(work: UnitOfWork, ids: list[str], task_type: str) -> dict[str, Candidate]:
+async def in_database(work: UnitOfWork, ids: list[str], task_type: str) -> dict[str, Seen]:
     async with work.read() as session:
         read = await named_workers(session, question(task_type), ids, clock.now_ms())
-        return {one.worker_id: one for one in await predicted(session, "test", task_type, read)}
+        return seen(lineup_of(await predicted(session, "test", task_type, read)))
 
 
 def in_memory(follower: Follower, task_type: str) -> dict[str, Seen]:
-    """Prediction, and how often they are right."""
-    found = follower.select(question(task_type), clock.now_ms(), 600.0, 64).rows
-    return {row[0]: Seen(row[5], row[1]) for row in found}
+    return seen(follower.select(question(task_type), clock.now_ms(), 600.0, 64).people)
+
+
+def seen(people: Lineup) -> dict[str, Seen]:
+    """How fast they are, and how often right."""
+    return dict(zip(people.worker_ids, map(Seen, people.speeds, people.right), strict=True))
 
 
 def question(task_type: str) -> Question:
@@ -87,18 +90,14 @@ async def test_in_memory_as_in_the_database(work: UnitOfWork) -> None:
     async def same() -> dict[str, dict[str, Seen]]:
         found = {name: in_memory(follower, name) for name in TYPES}
         for name in TYPES:
-            wanted = await in_database(work, ids, name)
             assert set(found[name]) == set(ids)
-            for one in ids:
-                assert found[name][one].prediction == wanted[one].prediction
-                assert found[name][one].right == wanted[one].right
+            assert found[name] == await in_database(work, ids, name)
         return found
 
     found = await same()
     assert [found["triage"][one].right == 0.7 for one in ids] == [False, True, True]
-    mus = [found["triage"][one].prediction for one in ids]
-    assert [one and one.mu for one in mus] == [4.0, 5.0, 6.0]
-    assert found["law"][third].prediction is None  # nothing is known of anybody at it
+    assert [speed and speed[0] for speed, _ in map(found["triage"].__getitem__, ids)] == [4.0, 5.0, 6.0]
+    assert found["law"][third].speed is None  # nothing is known of anybody at it
 
     await judged(work, first, "law", [0, 0])
     await judged(work, second, "triage", [1])
@@ -107,7 +106,7 @@ async def test_in_memory_as_in_the_database(work: UnitOfWork) -> None:
     before = follower.rebuilds
     await follower.catch_up()
     changed = await same()
-    assert changed["triage"][first].prediction != found["triage"][first].prediction
+    assert changed["triage"][first].speed != found["triage"][first].speed
     assert changed["law"][first].right == pytest.approx(shrunk(Counts(bad=1.985), 0.7))
     assert follower.rebuilds == before
     await follower.rebuild()

@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.routing.lineup import Speed, lineup_of
 from core.routing.model import Candidate, Question, Weights
 from core.routing.predict import Prediction
-from core.routing.score import (
-    Speed,
-    best_of,
-    in_time,
-    ranked,
-    row_of,
-    score,
-    second_try,
-    speed_of,
-    takes_of,
-)
+from core.routing.score import best_of, in_time, ranked, score, second_try, speed_of
+from core.tasks.model import RiskTier
 
 QUESTION = Question(
     task_id="t", environment="test", skills=frozenset(), minimum_tier=0, payout_msat=1_000_000, risk="low"
@@ -137,9 +130,12 @@ def test_nine_of_ten_answers_come_in_the_usual_time() -> None:
 
 
 def test_who_takes_offers_is_known_the_better_the_more_there_were() -> None:
-    assert takes_of(worker(), PLAIN) == 0.75
-    assert takes_of(worker(offers_missed=8), PLAIN) == pytest.approx(6 / 16)
-    assert takes_of(worker(offers_taken=992, offers_missed=0), PLAIN) == pytest.approx(0.998)
+    def takes(**offers: int) -> float:
+        return score(QUESTION, worker(**offers), 600, PLAIN).takes
+
+    assert takes() == 0.75
+    assert takes(offers_missed=8) == pytest.approx(6 / 16)
+    assert takes(offers_taken=992, offers_missed=0) == pytest.approx(0.998)
 
 
 def test_a_lost_offer_is_worth_what_is_left_of_the_time() -> None:
@@ -207,16 +203,82 @@ PEOPLE = st.builds(
 )
 
 
+def by_the_words(
+    question: Question, one: Candidate, seconds: float, weights: Weights, second: float
+) -> tuple[float, ...]:
+    """The formula at the top of `score.py` once more, for one worker, as slowly as it reads: total, parts, chances."""
+    takes = (one.offers_taken + weights.takes * 8.0) / (one.offers_taken + one.offers_missed + 8.0)
+    chance = chance_of(one, seconds - weights.response_seconds, weights)
+    worth = weights.quality_in_time * weights.stake(question.risk)
+    quality = takes * worth * one.right * (chance + weights.late * (1 - chance))
+    price = takes * (-weights.price / max(question.payout_msat, 1)) * one.price_floor_msat
+    idle = max(one.idle_seconds / weights.idle_full_seconds, 0.0)
+    if idle > 1:
+        turn = crc32(f"{question.task_id}:".encode()) < weights.turns * 2**32
+        idle = 1 + takes * (idle - 1) if turn else 1.0
+    novelty = weights.newcomer_answers / (weights.newcomer_answers + one.answers)
+    draw = crc32(f"{question.task_id}:{one.worker_id}".encode()) / 2**32
+    again, idle = (1 - takes) * second, weights.idle * idle
+    exploration = weights.exploration * (0.2 + 0.8 * novelty) * draw
+    total = quality + price + again + idle + exploration
+    return total, quality, price, again, idle, exploration, one.right, chance, takes
+
+
+def chance_of(one: Candidate, seconds: float, weights: Weights) -> float:
+    if seconds <= 0:
+        return 0.0
+    sigma, gone = weights.spread, 0.0
+    if one.prediction is not None:
+        mu, sigma, gone = one.prediction.mu, one.prediction.sigma, one.prediction.gone
+    elif one.usual_seconds:
+        mu = math.log(one.usual_seconds) - 1.2815515655446004 * sigma
+    else:
+        mu = math.log(weights.typical_seconds)
+    mu += math.log1p(one.load)
+    return (1 - gone) * (1 - 0.5 * math.erfc((math.log(seconds) - mu) / (sigma * math.sqrt(2))))
+
+
+ALIKE = PEOPLE.flatmap(  # nothing in which their speeds differ
+    lambda first: st.lists(
+        PEOPLE.map(
+            lambda one: msgspec.structs.replace(
+                one, prediction=first.prediction, usual_seconds=None, load=first.load
+            )
+        ),
+        max_size=20,
+        unique_by=lambda one: one.worker_id,
+    )
+)
+
+
 @given(
-    people=st.lists(PEOPLE, max_size=20, unique_by=lambda one: one.worker_id),
+    people=ALIKE | st.lists(PEOPLE, max_size=20, unique_by=lambda one: one.worker_id),
     seconds=st.floats(-10, 10_000),
     most=st.none() | st.integers(1, 8),
+    task_id=st.integers(0, 60).map(
+        lambda number: f"t{number}"
+    ),  # some of them let waiting count without an end
+    risk=st.sampled_from(list(RiskTier)),
+    payout_msat=st.integers(0, 2_000_000),
 )
-def test_the_best_of_rows_are_those_of_each_scored_alone(
-    people: list[Candidate], seconds: float, most: int | None
+def test_the_best_of_all_are_those_of_each_scored_alone(
+    people: list[Candidate], seconds: float, most: int | None, task_id: str, risk: str, payout_msat: int
 ) -> None:
-    second = second_try(QUESTION, sorted(people, key=lambda one: one.worker_id), seconds, Weights())
-    alone = [score(QUESTION, one, seconds, Weights(), second) for one in people]
+    """To the last bit, so that a choice can be made again."""
+    weights = Weights(response_seconds=5.0, turns=0.3)
+    question = msgspec.structs.replace(QUESTION, task_id=task_id, risk=risk, payout_msat=payout_msat)
+    people.sort(key=lambda one: one.worker_id)
+    sample = [
+        one.right * chance_of(one, seconds - 2 * weights.response_seconds, weights) for one in people[:8]
+    ]
+    worth = weights.quality_in_time * weights.stake(risk)
+    second = weights.second_try * worth * sum(sample) / len(sample) if sample else 0.0
+    assert second_try(question, people, seconds, weights) == second
+    alone = [score(question, one, seconds, weights, second) for one in people]
+    for one, found in zip(people, alone, strict=True):
+        parts = (found.quality_in_time, found.price, found.second_try, found.idle, found.exploration)
+        chances = (found.quality, found.in_time, found.takes)
+        assert (found.total, *parts, *chances) == by_the_words(question, one, seconds, weights, second)
     alone.sort(key=lambda one: (-one.total, one.worker_id))
-    assert best_of(QUESTION, map(row_of, people), seconds, Weights(), most) == alone[:most]
-    assert ranked(QUESTION, people, seconds, Weights(), most) == alone[:most]
+    assert best_of(question, lineup_of(people[::-1]), seconds, weights, most) == alone[:most]
+    assert ranked(question, people, seconds, weights, most) == alone[:most]
