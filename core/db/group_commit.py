@@ -4,6 +4,7 @@ there is no added wait; a fsync is shared by all who came meanwhile. Used for in
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -18,28 +19,46 @@ BATCH = 200
 class GroupCommit(Generic[Item, Result]):
     """`apply` writes a list of items in one transaction and gives one result each, in order; an exception among the
     results is raised to the one who submitted that item. When a batch as a whole fails for a reason of one item,
-    every item is tried alone, so that one poisoned request does not take its neighbours along."""
+    every item is tried alone, so that one poisoned request does not take its neighbours along. With several `lanes` so many
+    batches are in flight at a time: where a batch is decided on before it is written, one is decided while another is written."""
 
     def __init__(
-        self, apply: Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]], batch: int = BATCH
+        self,
+        apply: Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]],
+        batch: int = BATCH,
+        lanes: int = 1,
     ):
         self._apply = apply
         self._batch = batch
+        self._lanes = lanes
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._runner: asyncio.Task[None] | None = None
+        self._runners: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._beginning = 0  # those of them that have not taken anything yet
 
     async def submit(self, item: Item) -> Result:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run())
+        if self._running < self._lanes:
+            self._running += 1
+            self._beginning += 1
+            runner = asyncio.create_task(self._run())
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
         # A caller who goes away does not undo what a batch may already have written.
         return await asyncio.shield(future)
 
     async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
-            await self._write(batch)
+        try:
+            share = self._beginning
+            self._beginning -= 1
+            while self._waiting:
+                size = min(self._batch, math.ceil(len(self._waiting) / share))
+                batch, self._waiting = self._waiting[:size], self._waiting[size:]
+                await self._write(batch)
+                share = self._beginning + 1
+        finally:
+            self._running -= 1
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

@@ -1,0 +1,262 @@
+"""The claim of an offer as text for PostgreSQL, for any number of offers at once: one statement reads the tasks, one writes all of
+what was decided for them, or for each of them nothing. Used by `at_once.py`, which decides.
+
+What belongs to an offer stands in arrays, one value for each; what an offer has several of (candidates, jobs, skills) in flat
+arrays, of which the offer has a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from core.db.base import to_json
+from core.db.engine import NOW_MS
+from core.db.hot_callbacks import LISTENED
+from core.outbox.rows import Lease, NewJob
+from core.routing.model import Question
+from core.routing.statements import ALLOW_LISTED, ASSIGNMENT, TASKS
+
+_NOW = NOW_MS["postgresql"]
+
+
+def _hidden(array: str) -> str:
+    """An array whose length the planner cannot know: into what is volatile it does not look. Else a plan for these values looks
+    cheaper than the one for any, and it plans anew for each statement, which takes longer than running it."""
+    return f"CASE WHEN random() >= 0 THEN {array} END"
+
+
+def _arrays(first: int, columns: dict[str, str]) -> str:
+    """`unnest(…)` of so many parameters. The longest decides on the plan, so that it is enough to hide one."""
+    one, *others = [f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), first)]
+    return f"unnest({', '.join((_hidden(one), *others))})"
+
+
+LOOK = f"""
+    SELECT t.id, {_NOW}, {LISTENED.format(organisation="t.organisation_id", environment="t.environment")}, o.plan, {ALLOW_LISTED},
+           (SELECT json_agg(json_build_array(a.worker_id, w.payout_address, w.cluster_id, a.slot, a.state))::text
+            FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id), t.xmin::text::bigint,
+           {TASKS.select("t")}
+    FROM {_arrays(1, {"id": "text"})} AS x (id) JOIN tasks t ON t.id = x.id
+    JOIN organisations o ON o.id = t.organisation_id"""  # noqa: S608 - text of ours
+
+_OFFER = {
+    "n": "int", "job": "text", "token": "int", "task": "text", "version": "int", "assignment": "text", "slot": "int",
+    "expires": "bigint", "due": "bigint", "event": "text", "snapshot": "text", "decision": "text", "body": "text",
+    "environment": "text", "tier": "int", "price": "bigint", "language": "text", "experts": "int", "organisation": "text",
+    "listed": "bool", "c1": "int", "c2": "int", "s1": "int", "s2": "int", "a1": "int", "a2": "int", "l1": "int", "l2": "int",
+    "t1": "int", "t2": "int",
+}  # fmt: skip
+_JOB = {"n": "int", "id": "text", "topic": "text", "subject": "text", "body": "text", "key": "text", "delay": "bigint"}  # fmt: skip
+_FLAT = (
+    len(_OFFER) + 1
+)  # the first flat one: candidates, scores, skills, addresses, clusters, tiers of auto-assignment
+_JOBS = _FLAT + 6
+_CONSTANT = _JOBS + len(_JOB)  # now, role, state, type of the event
+
+
+def _slice(number: int, kind: str, side: str, alone: bool) -> str:
+    """What an offer has of a flat array: all of it when it is alone."""
+    return f"${number}::{kind}[]" if alone else f"(${number}::{kind}[])[o.{side}1:o.{side}2]"
+
+
+def _still(alone: bool) -> str:
+    """Whether the worker `w` may still have the task of the offer `o`: what a directory believed a moment ago, asked of the
+    database."""
+    skills, addresses, clusters = (
+        _slice(_FLAT + number, "text", side, alone) for number, side in ((2, "s"), (3, "a"), (4, "l"))
+    )
+    return f"""
+        w.load < w.capacity AND w.available AND w.environment = o.environment AND w.tier >= o.tier
+        AND w.price_floor_msat <= o.price AND (w.cool_off_until IS NULL OR w.cool_off_until <= ${_CONSTANT}::bigint)
+        AND NOT EXISTS (SELECT 1 FROM people p WHERE p.id = w.id AND p.blocked_at IS NOT NULL)
+        AND {skills} <@ ARRAY(SELECT s.skill FROM worker_skills s WHERE s.worker_id = w.id)
+        AND (w.payout_address IS NULL OR w.payout_address <> ALL({addresses}))
+        AND (w.cluster_id IS NULL OR w.cluster_id <> ALL({clusters}))
+        AND (o.language IS NULL OR w.languages LIKE '%"' || o.language || '"%')
+        AND (o.experts IS NULL OR w.expert OR w.tier >= o.experts)
+        AND coalesce((SELECT l.kind FROM organisation_workers l WHERE l.organisation_id = o.organisation AND l.worker_id = w.id),
+                     CASE WHEN o.listed THEN 'block' ELSE 'allow' END) = 'allow'"""  # noqa: S608 - text of ours
+
+
+# The lease of an offer's job, locked if this process still has it.
+_MINE = f"""
+    SELECT j.id FROM outbox j WHERE j.id = o.job AND j.lease_token = o.token AND j.state = 'leased'
+        AND j.lease_until >= {_NOW} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
+_ENDED = f"state = 'done', ended_at = {_NOW}, lease_until = NULL"
+
+
+def _insert_jobs(of: str, first: int) -> str:
+    return f"""
+    INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
+    SELECT j.id, 'default', j.topic, j.subject, j.body, j.key, {_NOW} + j.delay, {_NOW}, 'pending', 0, 0
+    FROM {of} JOIN {_arrays(first, _JOB)} AS j ({", ".join(_JOB)}) USING (n)
+    ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - text of ours
+
+
+# fmt: off
+_MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $NOW::bigint, version = tasks.version + 1"  # arch: state-by-move -- from `posted` alone, locked with that status and the version that was read
+# fmt: on
+
+
+def _write(alone: bool) -> str:
+    """Nothing waits here for anybody: a task, a job or a worker whom somebody else holds is passed over, so that many offers in one
+    statement cannot lock each other out. `|| ''` keeps the planner from the index of waiting tasks, which it believes to be
+    empty when it was so once. The candidates are looked at one after the other, best first, until one still may: a LATERAL with
+    OFFSET 0 is run for each row of the list in its order. Two offers can find the same worker: each counts with those before it.
+
+    `alone`: the same for one offer, its values as they are in place of arrays, which is a fifth cheaper."""
+    now, role, state, event = (f"${_CONSTANT + number}" for number in range(4))
+    now += "::bigint"
+    if alone:
+        values = (f"${number}::{kind} AS {name}" for number, (name, kind) in enumerate(_OFFER.items(), 1))
+        offer, taken = f"(SELECT {', '.join(values)})", "SELECT * FROM pick WHERE NOT automatic"
+        more = "SELECT worker, 1 AS more FROM won"
+    else:
+        offer = f"{_arrays(1, _OFFER)} AS"
+        offer = f"(SELECT * FROM {offer} o ({', '.join(_OFFER)}))"
+        taken = """SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
+            WHERE p.place <= p.more AND NOT p.automatic"""
+        more = "SELECT worker, count(*)::int AS more FROM won GROUP BY worker"
+    candidates = f"{_hidden(_slice(_FLAT, 'text', 'c', alone))}, {_slice(_FLAT + 1, 'float8', 'c', alone)}"
+    return f"""
+    WITH held AS MATERIALIZED (
+        SELECT o.* FROM {offer} AS o
+        CROSS JOIN LATERAL (
+            SELECT t.id FROM tasks t WHERE t.id = o.task AND t.status || '' = 'posted' AND t.version = o.version AND t.funded
+            FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
+        CROSS JOIN LATERAL ({_MINE}) AS j),
+    pick AS MATERIALIZED (
+        SELECT o.*, w.worker, w.score, w.more, w.automatic FROM held o CROSS JOIN LATERAL (
+            SELECT w.id AS worker, c.score, w.capacity - w.load AS more,
+                   w.auto_assign AND w.tier = ANY({_slice(_FLAT + 5, "int", "t", alone)}) AS automatic
+            FROM unnest({candidates}) AS c (worker, score)
+            CROSS JOIN LATERAL (
+                SELECT w.* FROM workers w WHERE w.id = c.worker AND {_still(alone)} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS w
+            LIMIT 1) AS w),
+    won AS MATERIALIZED ({taken}),
+    taken AS (UPDATE workers SET load = workers.load + f.more FROM ({more}) AS f WHERE workers.id = f.worker),
+    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = won.job),
+    moved AS ({_MOVE.replace("$NOW::bigint", now)} FROM won WHERE tasks.id = won.task),
+    given AS (
+        INSERT INTO assignments ({ASSIGNMENT})
+        SELECT assignment, task, worker, slot, {role}, {state}, score, {now}, expires, due FROM won),
+    told AS (
+        INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at)
+        SELECT event, task, version + 1, {event}, 'hub', snapshot, {now} FROM won),
+    jobs AS ({_insert_jobs("won", _JOBS)}),
+    noted AS (
+        INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
+        SELECT decision, task, assignment, {role}, slot, 1, {now}, body FROM won)
+    SELECT n, worker FROM won"""  # noqa: S608 - text of ours
+
+
+_ALONE, _MANY = _write(alone=True), _write(alone=False)
+
+_NOBODY = {"n": "int", "job": "text", "token": "int", "task": "text", "slot": "int", "decision": "text", "body": "text"}  # fmt: skip
+_NOBODY_JOBS = len(_NOBODY) + 1
+_NOBODY_CONSTANT = _NOBODY_JOBS + len(_JOB)  # now, kind
+NOBODY = f"""
+    WITH held AS MATERIALIZED (
+        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_MINE}) AS j),
+    done AS (UPDATE outbox SET {_ENDED} FROM held WHERE outbox.id = held.job),
+    jobs AS ({_insert_jobs("held", _NOBODY_JOBS)}),
+    noted AS (
+        INSERT INTO routing_decisions (id, task_id, kind, slot, times, decided_at, body)
+        SELECT decision, task, ${_NOBODY_CONSTANT + 1}, slot, 1, ${_NOBODY_CONSTANT}::bigint, body FROM held
+        ON CONFLICT (id) DO UPDATE SET times = routing_decisions.times + 1, decided_at = excluded.decided_at,
+            body = excluded.body)
+    SELECT n FROM held"""  # noqa: S608 - text of ours
+
+
+class Offer(NamedTuple):
+    """What one offer would write. `tried` are the candidates that the database is asked about, best first, with their scores; the
+    times are milliseconds UTC. Somebody of the tiers `automatic` who has switched it on is left to the long way."""
+
+    lease: Lease
+    task_id: str
+    version: int
+    assignment: str
+    slot: int
+    expires_ms: int
+    due_ms: int
+    event: str
+    snapshot: str
+    decision: str
+    body: str
+    question: Question
+    tried: Sequence[tuple[str, float]]
+    automatic: Sequence[int]
+    jobs: Sequence[NewJob]
+
+
+class Nobody(NamedTuple):
+    """What is written when nobody can take a task."""
+
+    lease: Lease
+    task_id: str
+    slot: int
+    decision: str
+    body: str
+    jobs: Sequence[NewJob]
+
+
+class _Flat:
+    """Several lists behind each other, and from where to where each of them goes, as PostgreSQL counts: from 1, both ends in."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def add(self, values: Sequence[Any]) -> tuple[int, int]:
+        first = len(self.values) + 1
+        self.values.extend(values)
+        return first, len(self.values)
+
+
+def write(offers: Sequence[Offer], now: int, words: Sequence[str]) -> tuple[str, list[object]]:
+    """The statement and its parameters. It gives the number of each offer that was written, and the worker who has it. `words`:
+    role, state, type of the event."""
+    people, scores, skills, addresses, clusters, tiers = flat = tuple(_Flat() for _ in range(6))
+    rows: list[tuple[object, ...]] = []
+    for number, one in enumerate(offers):
+        asks = one.question
+        candidates = people.add([worker for worker, _ in one.tried])
+        scores.add([score for _, score in one.tried])
+        rows.append(
+            (
+                number, one.lease.id, one.lease.token, one.task_id, one.version, one.assignment, one.slot, one.expires_ms,
+                one.due_ms, one.event, one.snapshot, one.decision, one.body, asks.environment, asks.minimum_tier,
+                asks.payout_msat, asks.language, asks.experts_from, asks.organisation_id, asks.allow_listed, *candidates,
+                *skills.add(sorted(asks.skills)), *addresses.add(sorted(asks.addresses)), *clusters.add(sorted(asks.clusters)),
+                *tiers.add(one.automatic),
+            )
+        )  # fmt: skip
+    rest = (*(one.values for one in flat), *_jobs(offers), now, *words)
+    return (_ALONE, [*rows[0], *rest]) if len(offers) == 1 else (_MANY, [*_columns(rows), *rest])
+
+
+def nobody_parameters(found: Sequence[Nobody], now: int, role: str) -> list[object]:
+    """Those of `NOBODY`."""
+    rows = [
+        (number, one.lease.id, one.lease.token, one.task_id, one.slot, one.decision, one.body)
+        for number, one in enumerate(found)
+    ]
+    return [*_columns(rows), *_jobs(found), now, role]
+
+
+def _jobs(of: Sequence[Offer] | Sequence[Nobody]) -> list[list[object]]:
+    return _columns(
+        [
+            (number, job.id, job.topic, job.subject, to_json(job.body), job.key, job.delay_ms)
+            for number, one in enumerate(of)
+            for job in one.jobs
+        ]
+    )
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+decode_turns = msgspec.json.Decoder(list[tuple[str, str | None, str | None, int, str]]).decode
