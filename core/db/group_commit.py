@@ -36,6 +36,11 @@ class GroupCommit(Generic[Item, Result]):
         self._running = 0
         self._beginning = 0  # those of them that have not taken anything yet
 
+    @property
+    def waiting(self) -> int:
+        """How many are not on their way yet."""
+        return len(self._waiting)
+
     async def submit(self, item: Item) -> Result:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))

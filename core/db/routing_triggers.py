@@ -2,7 +2,10 @@
 (`core/routing/directory/follow.py`). Used by the migrations of routing. A trigger, because no writer can forget it.
 
 `hot` is a change of the load or of what was judged, which a follower reads without the rest. On PostgreSQL `xid` is the transaction's
-number, by which a follower knows that nothing before its last look can still come (sequences do not promise that)."""
+number, by which a follower knows that nothing before its last look can still come (sequences do not promise that).
+
+There the columns are named twice, because an update that sets none of them then costs nothing: the comparison of a WHEN is read
+and prepared anew for each statement."""
 
 from __future__ import annotations
 
@@ -39,6 +42,22 @@ def _postgresql(name: str, when: str, table: str, key: str, *, hot: bool = False
     )
 
 
+_OF_A_WORKER = tuple(
+    _postgresql(
+        name, f"UPDATE OF {', '.join(columns)}", "workers", "id", hot=hot, only=_compared(columns, "IS DISTINCT FROM")
+    )
+    for name, columns, hot in (("workers_changed", _PROFILE, False), ("workers_loaded", _LOAD, True))
+)  # fmt: skip
+# The same for a database whose triggers of a worker's update look at every one.
+REPLACE = {
+    "sqlite": (),
+    "postgresql": (
+        "DROP TRIGGER workers_changed ON workers",
+        "DROP TRIGGER workers_loaded ON workers",
+        *_OF_A_WORKER,
+    ),
+}
+
 CREATE = {
     "sqlite": (
         _sqlite("workers_made", "INSERT", "workers", "NEW.id"),
@@ -69,17 +88,7 @@ CREATE = {
             "RETURN NULL; END $$"
         ),
         _postgresql("workers_made", "INSERT OR DELETE", "workers", "id"),
-        _postgresql(
-            "workers_changed", "UPDATE", "workers", "id", only=_compared(_PROFILE, "IS DISTINCT FROM")
-        ),
-        _postgresql(
-            "workers_loaded",
-            "UPDATE",
-            "workers",
-            "id",
-            hot=True,
-            only=f"{_compared(_PROFILE, 'IS NOT DISTINCT FROM')} AND {_compared(_LOAD, 'IS DISTINCT FROM')}",
-        ),
+        *_OF_A_WORKER,
         _postgresql("worker_skills_changed", "INSERT OR DELETE", "worker_skills", "worker_id"),
         _postgresql(
             "people_blocked", "UPDATE", "people", "id", only="OLD.blocked_at IS DISTINCT FROM NEW.blocked_at"

@@ -89,7 +89,7 @@ async def _together(wanted: list[_Wanted]) -> list[bool | Exception]:
             nobody = [one for one in found if isinstance(one, Nobody)]
             if nobody:
                 done = await quick.write(claims.NOBODY, *claims.nobody_parameters(nobody, now, str(_ROLE)))
-                written |= {nobody[number].lease.id for (number,) in done}
+                written |= {nobody[int(row[0])].lease.id for row in done}
         finally:
             asking.over()
         quick.jobs = [
@@ -108,12 +108,13 @@ async def _claimed(quick: Quick, database: Database, offers: list[Offer], now: i
     except Refused:
         if len(offers) == 1:
             return set()
-        return set().union(*[await _claimed(quick, database, [one], now) for one in offers])
+        alone = [await _claimed(quick, database, [one], now) for one in offers]
+        return {job for written in alone for job in written}
     follower = follower_of(database)
     if follower is not None and follower.directory is not None:
-        for _, worker_id in rows:
-            follower.directory.took(worker_id)
-    return {offers[number].lease.id for number, _ in rows}
+        for row in rows:
+            follower.directory.took(row[1])
+    return {offers[int(row[0])].lease.id for row in rows}
 
 
 class _Asking:

@@ -114,8 +114,7 @@ def _write(alone: bool) -> str:
         offer, taken = f"(SELECT {', '.join(values)})", "SELECT * FROM pick WHERE NOT automatic"
         more = "SELECT worker, 1 AS more FROM won"
     else:
-        offer = f"{_arrays(1, _OFFER)} AS"
-        offer = f"(SELECT * FROM {offer} o ({', '.join(_OFFER)}))"
+        offer = f"(SELECT * FROM {_arrays(1, _OFFER)} AS o ({', '.join(_OFFER)}))"  # noqa: S608 - text of ours
         taken = """SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
             WHERE p.place <= p.more AND NOT p.automatic"""
         more = "SELECT worker, count(*)::int AS more FROM won GROUP BY worker"

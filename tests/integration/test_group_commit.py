@@ -23,12 +23,12 @@ class Lane:
     """A group commit that writes one audit entry for each item, and remembers its batches. The item `poison` breaks a
     constraint, `bad` is an ordinary bug, `refused` is refused alone. `gate` holds the writing back."""
 
-    def __init__(self, work: UnitOfWork, batch: int = 200):
+    def __init__(self, work: UnitOfWork, batch: int = 200, lanes: int = 1):
         self.work = work
         self.batches: list[list[str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.commit = GroupCommit(self._write, batch)
+        self.commit = GroupCommit(self._write, batch, lanes)
 
     async def _write(self, items: list[str]) -> list[str | Exception]:
         await self.gate.wait()
@@ -89,6 +89,24 @@ async def test_a_batch_is_bounded(work: UnitOfWork) -> None:
     lane = Lane(work, batch=3)
     assert await lane.submit_all(*"abcdefg") == [f"wrote {item}" for item in "abcdefg"]
     assert lane.batches == [["a", "b", "c"], ["d", "e", "f"], ["g"]]
+
+
+async def test_several_lanes_share_what_waits(work: UnitOfWork) -> None:
+    """The second takes what the first leaves, both are in flight together; who comes then is taken by the first that is free."""
+    lane = Lane(work, batch=4, lanes=2)
+    lane.gate.clear()
+    first = [asyncio.create_task(lane.commit.submit(item)) for item in "abcde"]
+    for _ in range(2):  # both batches are on their way
+        await asyncio.sleep(0)
+    assert lane.commit.waiting == 0
+    rest = [asyncio.create_task(lane.commit.submit(item)) for item in "fghijk"]
+    await asyncio.sleep(0)
+    assert lane.commit.waiting == 6
+    lane.gate.set()
+    assert await asyncio.gather(*first, *rest) == [f"wrote {item}" for item in "abcdefghijk"]
+    assert sorted(map(len, lane.batches)) == [2, 2, 3, 4]
+    assert sorted(item for batch in lane.batches for item in batch) == list("abcdefghijk")
+    assert await lane.commit.submit("l") == "wrote l"
 
 
 async def test_an_item_that_is_refused_leaves_its_neighbours_alone(lane: Lane) -> None:

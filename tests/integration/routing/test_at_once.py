@@ -186,3 +186,53 @@ async def test_what_is_special_goes_the_long_way(work: UnitOfWork, task: dict[st
     async with work.read() as session:
         assert (await session.get_one(OutboxRow, lease.id)).state == "leased"
     assert await hub.assignments(task_id) == []
+
+
+async def test_many_together_are_written_like_one_alone(work: UnitOfWork) -> None:
+    hub = Hub(work)
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        for _ in range(4):
+            await a_worker(tx, capacity=5)
+        one, *others = [await a_task(tx, organisation) for _ in range(9)]
+    assert await offer_at_once(work, await leased(work, one), hub.types, hub.policy)
+    alone = await written(work, one)
+    leases = [await leased(work, task_id) for task_id in others]
+    assert all(await asyncio.gather(*(offer_at_once(work, lease, hub.types, hub.policy) for lease in leases)))
+    assert [await written(work, task_id) for task_id in others] == [alone] * 8
+    async with work.read() as session:
+        [loads] = await session.execute(text("SELECT sum(load), max(load) FROM workers"))
+        assert loads[0] == 9
+        ended = await session.scalars(select(OutboxRow.state).where(OutboxRow.topic == "task.posted"))
+        assert list(ended) == ["done"] * 9
+
+
+async def test_together_each_has_an_answer_of_its_own(work: UnitOfWork) -> None:
+    """Offered, nobody able, taken over by another process, ended meanwhile, refused by the database: whatever happens to one, its
+    neighbours have what they asked for."""
+    hub = Hub(work)
+    async with work.begin("test.seed") as tx:
+        organisation = await an_organisation(tx)
+        for _ in range(2):
+            await a_worker(tx, capacity=9)
+        fine, other = await a_task(tx, organisation), await a_task(tx, organisation)
+        lost, ended, broken = [await a_task(tx, organisation) for _ in range(3)]
+    leases = {task_id: await leased(work, task_id) for task_id in (fine, other, lost, ended, broken)}
+    async with work.begin("test.meanwhile") as tx:
+        await rows.later(tx, leases[lost], delay=0, error=None)
+        await tx.session.execute(text("UPDATE tasks SET status = 'cancelled' WHERE id = :id"), {"id": ended})
+        check = f"ALTER TABLE assignments ADD CONSTRAINT ck_not_this CHECK (task_id <> '{broken}')"
+        await tx.session.execute(text(check))
+    found = await asyncio.gather(
+        *(offer_at_once(work, lease, hub.types, hub.policy) for lease in leases.values())
+    )
+    assert found == [True, True, False, False, False]
+    for task_id, status in ((fine, "assigned"), (other, "assigned"), (lost, "posted"), (broken, "posted")):
+        assert (await hub.task(task_id)).status == status
+    given = [len(await hub.assignments(task_id)) for task_id in leases]
+    assert given == [1, 1, 0, 0, 0]
+    async with work.read() as session:
+        [load] = (await session.execute(text("SELECT sum(load) FROM workers"))).one()
+        assert load == 2
+        job = await session.get_one(OutboxRow, leases[broken].id)
+        assert job.state == "leased"
