@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import re
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
@@ -146,3 +147,13 @@ def test_a_random_token_has_its_prefix_and_256_bits() -> None:
     token = random_token("ek_test_")
     assert re.fullmatch(r"ek_test_[A-Za-z0-9_-]{43}", token)
     assert random_token("ek_test_") != token
+
+
+def test_a_forked_process_draws_its_own_ids() -> None:
+    gate = multiprocessing.get_context("fork")
+    answers = gate.SimpleQueue()
+    ids.uuid7()  # there is something drawn that both could use
+    child = gate.Process(target=lambda: answers.put([ids.uuid7()[-15:] for _ in range(10)]))
+    child.start()
+    child.join()
+    assert not {ids.uuid7()[-15:] for _ in range(10)} & set(answers.get())
