@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -28,15 +30,21 @@ def monotonic() -> float:
 
 
 def from_ms(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
+    """Raises ValueError outside of the years 1 to 9999."""
+    try:
+        return _EPOCH + timedelta(0, ms // 1000, ms % 1000 * 1000)
+    except OverflowError as error:
+        raise ValueError(f"{ms} ms since 1970 is no moment of a calendar") from error
 
 
 def to_ms(moment: datetime) -> int:
     """Exact milliseconds of an aware moment (no float on the way)."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
 def iso(moment: datetime) -> str:
     """`2026-11-23T21:30:00.123Z`: the form that the published API shows."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat('T', 'milliseconds')[:-6]}Z"
