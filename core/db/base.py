@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, Dialect, MetaData, Text, inspect
+from sqlalchemy import BigInteger, Boolean, Dialect, MetaData, Text, inspect
 from sqlalchemy.orm import DeclarativeBase, configure_mappers
 from sqlalchemy.orm.base import instance_dict
 from sqlalchemy.types import TypeDecorator
@@ -45,6 +45,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else clock.from_ms(value)
 
 
+_decode = msgspec.json.Decoder().decode
+
+
 class JsonText(TypeDecorator[Any]):
     """JSON kept as text. Not jsonb: PostgreSQL's refuses `\\u0000` and reorders keys; we never search inside."""
 
@@ -55,7 +58,7 @@ class JsonText(TypeDecorator[Any]):
         return None if value is None else to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else msgspec.json.decode(value)
+        return None if value is None else _decode(value)
 
 
 class DecimalText(TypeDecorator[Decimal]):
@@ -78,6 +81,21 @@ def binder(kind: Any) -> Callable[[Any], Any]:
     return (lambda value: value) if bind is None else (lambda value: bind(value, None))
 
 
+def reader(kind: Any) -> Callable[[Any], Any] | None:
+    """What a driver's value other than NULL becomes in a column of this type: the other way round of `binder`. None: what it is."""
+    for ours, read in _READERS.items():
+        if isinstance(kind, ours):
+            return read
+    read = getattr(kind, "process_result_value", None)
+    return None if read is None else functools.partial(read, dialect=None)
+
+
+_READERS: dict[type[Any], Callable[[Any], Any]] = {
+    UtcDateTime: clock.from_ms,
+    JsonText: _decode,
+    DecimalText: Decimal,
+    Boolean: bool,
+}
 _Row = TypeVar("_Row", bound=Base)
 
 

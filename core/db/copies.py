@@ -4,12 +4,9 @@ read and write by statements of their own: the ORM costs several times the state
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Boolean
-
-from core.db.base import Base, unwatched
+from core.db.base import Base, reader, unwatched
 
 _Row = TypeVar("_Row", bound=Base)
 
@@ -23,10 +20,7 @@ class Copies(Generic[_Row]):
         self._kind = kind
         self._attributes = [kind.__mapper__.get_property_by_column(column).key for column in columns]
         self._readers: list[tuple[int, Callable[[Any], Any]]] = [
-            (place, partial(read, dialect=None) if read else bool)
-            for place, column in enumerate(columns)
-            if (read := getattr(column.type, "process_result_value", None))
-            or isinstance(column.type, Boolean)
+            (place, read) for place, column in enumerate(columns) if (read := reader(column.type)) is not None
         ]
 
     def select(self, alias: str) -> str:

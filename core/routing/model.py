@@ -45,7 +45,8 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def stake(self, risk: str) -> float:
         """A risk that the file leaves out is worth as much as the dearest that it names."""
-        return self.stakes.get(RiskTier(risk), max(self.stakes.values(), default=1.0))
+        found = self.stakes.get(RiskTier(risk))
+        return max(self.stakes.values(), default=1.0) if found is None else found
 
 
 def _minimum_tier() -> dict[RiskTier, int]:

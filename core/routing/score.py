@@ -24,6 +24,7 @@ From a simulation of 18,000 tasks (research on routing, 4.2): without `second` t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from math import erfc, log1p
@@ -169,6 +170,7 @@ def _parts(
 def _score(parts: _Parts, speed: Three) -> Score:
     _, quality_in_time, price, again, idle, exploration, quality, chance, takes, worker_id = parts
     mu, sigma, _ = speed
+    p50, p90 = _span(mu, sigma)
     return Score(
         worker_id=worker_id,
         quality_in_time=quality_in_time,
@@ -179,9 +181,15 @@ def _score(parts: _Parts, speed: Three) -> Score:
         quality=quality,
         in_time=chance,
         takes=takes,
-        p50_seconds=round(math.exp(min(mu, _MOST_LN)), 1),
-        p90_seconds=round(math.exp(min(mu + _Z90 * sigma, _MOST_LN)), 1),
+        p50_seconds=p50,
+        p90_seconds=p90,
     )
+
+
+@functools.lru_cache(1024)  # the best of one offer are often among those of the next
+def _span(mu: float, sigma: float) -> tuple[float, float]:
+    """Seconds within which half of the answers come, and nine in ten."""
+    return round(math.exp(min(mu, _MOST_LN)), 1), round(math.exp(min(mu + _Z90 * sigma, _MOST_LN)), 1)
 
 
 def _worth(question: Question, weights: Weights) -> float:
