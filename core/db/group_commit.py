@@ -50,8 +50,7 @@ class GroupCommit(Generic[Item, Result]):
             runner = asyncio.create_task(self._run())
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
-        # A caller who goes away does not undo what a batch may already have written.
-        return await asyncio.shield(future)
+        return await future  # a caller who goes away does not undo what a batch may already have written
 
     async def _run(self) -> None:
         try:

@@ -27,10 +27,12 @@ def _hidden(array: str) -> str:
     return f"CASE WHEN random() >= 0 THEN {array} END"
 
 
-def _arrays(first: int, columns: dict[str, str]) -> str:
-    """`unnest(…)` of so many parameters. The longest decides on the plan, so that it is enough to hide one."""
-    one, *others = [f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), first)]
-    return f"unnest({', '.join((_hidden(one), *others))})"
+def _arrays(first: int, columns: dict[str, str], also: int = 0, others: dict[str, str] | None = None) -> str:
+    """`unnest(…)` of so many parameters, and of those from `also` on. The longest decides on the plan, so that it is enough to hide
+    one."""
+    numbered = [*enumerate(columns.values(), first), *enumerate((others or {}).values(), also)]
+    one, *rest = [f"${number}::{kind}[]" for number, kind in numbered]
+    return f"unnest({', '.join((_hidden(one), *rest))})"
 
 
 LOOK = f"""
@@ -45,109 +47,130 @@ _OFFER = {
     "n": "int", "job": "text", "token": "int", "task": "text", "version": "int", "assignment": "text", "slot": "int",
     "expires": "bigint", "due": "bigint", "event": "text", "snapshot": "text", "decision": "text", "body": "text",
     "environment": "text", "tier": "int", "price": "bigint", "language": "text", "experts": "int", "organisation": "text",
-    "listed": "bool", "c1": "int", "c2": "int", "s1": "int", "s2": "int", "a1": "int", "a2": "int", "l1": "int", "l2": "int",
-    "t1": "int", "t2": "int",
+    "listed": "bool",
 }  # fmt: skip
+# From where to where its candidates, skills, addresses, clusters and tiers of auto-assignment stand in the flat arrays.
+_SLICES: dict[str, str] = dict.fromkeys(("c1", "c2", "s1", "s2", "a1", "a2", "l1", "l2", "t1", "t2"), "int")
 _JOB = {"n": "int", "id": "text", "topic": "text", "subject": "text", "body": "text", "key": "text", "delay": "bigint"}  # fmt: skip
 _FLAT = (
     len(_OFFER) + 1
 )  # the first flat one: candidates, scores, skills, addresses, clusters, tiers of auto-assignment
 _JOBS = _FLAT + 6
-_CONSTANT = _JOBS + len(_JOB)  # now, role, state, type of the event
+_CONSTANT = _JOBS + len(_JOB)
+_TIME = f"${_CONSTANT}::bigint"
+_ROLE, _STATE, _EVENT = (f"${_CONSTANT + number}" for number in (1, 2, 3))
+_LAST = _CONSTANT + 4  # the slices: one that is alone has none
 
 
-def _slice(number: int, kind: str, side: str, alone: bool) -> str:
-    """What an offer has of a flat array: all of it when it is alone."""
-    return f"${number}::{kind}[]" if alone else f"(${number}::{kind}[])[o.{side}1:o.{side}2]"
+class _Values:
+    """How a statement names what an offer has: as columns of `o` and of `won`, or, when it is `alone`, the parameters themselves.
+    That is a fifth cheaper: rows of thirty columns need not be handed on."""
+
+    def __init__(self, *, alone: bool):
+        self.alone = alone
+
+    def of(self, table: str, names: str) -> str:
+        """Some of them, as a list of `table`'s columns."""
+        place = {name: f"${number}::{kind}" for number, (name, kind) in enumerate(_OFFER.items(), 1)}
+        return ", ".join(place[name] if self.alone else f"{table}.{name}" for name in names.split())
+
+    def some(self, number: int, kind: str, side: str) -> str:
+        """What it has of a flat array: all of it when it is alone."""
+        return f"${number}::{kind}[]" if self.alone else f"(${number}::{kind}[])[o.{side}1:o.{side}2]"
 
 
-def _still(alone: bool) -> str:
+def _still(values: _Values) -> str:
     """Whether the worker `w` may still have the task of the offer `o`: what a directory believed a moment ago, asked of the
     database."""
+    names = ("environment", "tier", "price", "language", "experts", "organisation", "listed")
+    environment, tier, price, language, experts, organisation, listed = (
+        values.of("o", name) for name in names
+    )
     skills, addresses, clusters = (
-        _slice(_FLAT + number, "text", side, alone) for number, side in ((2, "s"), (3, "a"), (4, "l"))
+        values.some(_FLAT + number, "text", side) for number, side in ((2, "s"), (3, "a"), (4, "l"))
     )
     return f"""
-        w.load < w.capacity AND w.available AND w.environment = o.environment AND w.tier >= o.tier
-        AND w.price_floor_msat <= o.price AND (w.cool_off_until IS NULL OR w.cool_off_until <= ${_CONSTANT}::bigint)
+        w.load < w.capacity AND w.available AND w.environment = {environment} AND w.tier >= {tier}
+        AND w.price_floor_msat <= {price} AND (w.cool_off_until IS NULL OR w.cool_off_until <= {_TIME})
         AND NOT EXISTS (SELECT 1 FROM people p WHERE p.id = w.id AND p.blocked_at IS NOT NULL)
         AND {skills} <@ ARRAY(SELECT s.skill FROM worker_skills s WHERE s.worker_id = w.id)
         AND (w.payout_address IS NULL OR w.payout_address <> ALL({addresses}))
         AND (w.cluster_id IS NULL OR w.cluster_id <> ALL({clusters}))
-        AND (o.language IS NULL OR w.languages LIKE '%"' || o.language || '"%')
-        AND (o.experts IS NULL OR w.expert OR w.tier >= o.experts)
-        AND coalesce((SELECT l.kind FROM organisation_workers l WHERE l.organisation_id = o.organisation AND l.worker_id = w.id),
-                     CASE WHEN o.listed THEN 'block' ELSE 'allow' END) = 'allow'"""  # noqa: S608 - text of ours
+        AND ({language} IS NULL OR w.languages LIKE '%"' || {language} || '"%')
+        AND ({experts} IS NULL OR w.expert OR w.tier >= {experts})
+        AND coalesce((SELECT l.kind FROM organisation_workers l WHERE l.organisation_id = {organisation} AND l.worker_id = w.id),
+                     CASE WHEN {listed} THEN 'block' ELSE 'allow' END) = 'allow'"""  # noqa: S608 - text of ours
 
 
-# The lease of an offer's job, locked if this process still has it.
-_MINE = f"""
-    SELECT j.id FROM outbox j WHERE j.id = o.job AND j.lease_token = o.token AND j.state = 'leased'
-        AND j.lease_until >= {_NOW} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
+def _mine(job: str, token: str) -> str:
+    """The lease of an offer's job, locked if this process still has it."""
+    return f"""
+        SELECT j.id FROM outbox j WHERE j.id = {job} AND j.lease_token = {token} AND j.state = 'leased'
+            AND j.lease_until >= {_NOW} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
+
+
 _ENDED = f"state = 'done', ended_at = {_NOW}, lease_until = NULL"
 
 
-def _insert_jobs(of: str, first: int) -> str:
+def _insert_jobs(of: str, first: int, *, alone: bool = False) -> str:
     return f"""
     INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
     SELECT j.id, 'default', j.topic, j.subject, j.body, j.key, {_NOW} + j.delay, {_NOW}, 'pending', 0, 0
-    FROM {of} JOIN {_arrays(first, _JOB)} AS j ({", ".join(_JOB)}) USING (n)
+    FROM {of} JOIN {_arrays(first, _JOB)} AS j ({", ".join(_JOB)}) ON {"true" if alone else f"j.n = {of}.n"}
     ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - text of ours
 
 
 # fmt: off
-_MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $NOW::bigint, version = tasks.version + 1"  # arch: state-by-move -- from `posted` alone, locked with that status and the version that was read
+_MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $NOW, version = tasks.version + 1"  # arch: state-by-move -- from `posted` alone, locked with that status and the version that was read
 # fmt: on
 
 
-def _write(alone: bool) -> str:
+def _write(*, alone: bool) -> str:
     """Nothing waits here for anybody: a task, a job or a worker whom somebody else holds is passed over, so that many offers in one
     statement cannot lock each other out. `|| ''` keeps the planner from the index of waiting tasks, which it believes to be
     empty when it was so once. The candidates are looked at one after the other, best first, until one still may: a LATERAL with
-    OFFSET 0 is run for each row of the list in its order. Two offers can find the same worker: each counts with those before it.
-
-    `alone`: the same for one offer, its values as they are in place of arrays, which is a fifth cheaper."""
-    now, role, state, event = (f"${_CONSTANT + number}" for number in range(4))
-    now += "::bigint"
+    OFFSET 0 is run for each row of the list in its order. Two offers can find the same worker: each counts with those before it."""
+    values = _Values(alone=alone)
     if alone:
-        values = (f"${number}::{kind} AS {name}" for number, (name, kind) in enumerate(_OFFER.items(), 1))
-        offer, taken = f"(SELECT {', '.join(values)})", "SELECT * FROM pick WHERE NOT automatic"
-        more = "SELECT worker, 1 AS more FROM won"
+        offers, every, held = "(SELECT)", "$1::int AS n", "held.n"
+        won, more = "SELECT * FROM pick WHERE NOT automatic", "SELECT worker, 1 AS more FROM won"
     else:
-        offer = f"(SELECT * FROM {_arrays(1, _OFFER)} AS o ({', '.join(_OFFER)}))"  # noqa: S608 - text of ours
-        taken = """SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
+        offers, every, held = _arrays(1, _OFFER, _LAST, _SLICES), "o.*", "o.*"
+        won = """SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
             WHERE p.place <= p.more AND NOT p.automatic"""
         more = "SELECT worker, count(*)::int AS more FROM won GROUP BY worker"
-    candidates = f"{_hidden(_slice(_FLAT, 'text', 'c', alone))}, {_slice(_FLAT + 1, 'float8', 'c', alone)}"
     return f"""
     WITH held AS MATERIALIZED (
-        SELECT o.* FROM {offer} AS o
+        SELECT {every} FROM {offers} AS o {"" if alone else f"({', '.join((*_OFFER, *_SLICES))})"}
         CROSS JOIN LATERAL (
-            SELECT t.id FROM tasks t WHERE t.id = o.task AND t.status || '' = 'posted' AND t.version = o.version AND t.funded
-            FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
-        CROSS JOIN LATERAL ({_MINE}) AS j),
+            SELECT t.id FROM tasks t WHERE t.id = {values.of("o", "task")} AND t.status || '' = 'posted'
+                AND t.version = {values.of("o", "version")} AND t.funded FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
+        CROSS JOIN LATERAL ({_mine(values.of("o", "job"), values.of("o", "token"))}) AS j),
     pick AS MATERIALIZED (
-        SELECT o.*, w.worker, w.score, w.more, w.automatic FROM held o CROSS JOIN LATERAL (
+        SELECT {held}, w.* FROM held{"" if alone else " AS o"} CROSS JOIN LATERAL (
             SELECT w.id AS worker, c.score, w.capacity - w.load AS more,
-                   w.auto_assign AND w.tier = ANY({_slice(_FLAT + 5, "int", "t", alone)}) AS automatic
-            FROM unnest({candidates}) AS c (worker, score)
+                   w.auto_assign AND w.tier = ANY({values.some(_FLAT + 5, "int", "t")}) AS automatic
+            FROM unnest({_hidden(values.some(_FLAT, "text", "c"))}, {values.some(_FLAT + 1, "float8", "c")}) AS c (worker, score)
             CROSS JOIN LATERAL (
-                SELECT w.* FROM workers w WHERE w.id = c.worker AND {_still(alone)} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS w
+                SELECT w.id, w.load, w.capacity, w.tier, w.auto_assign FROM workers w WHERE w.id = c.worker AND {_still(values)}
+                FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS w
             LIMIT 1) AS w),
-    won AS MATERIALIZED ({taken}),
+    won AS MATERIALIZED ({won}),
     taken AS (UPDATE workers SET load = workers.load + f.more FROM ({more}) AS f WHERE workers.id = f.worker),
-    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = won.job),
-    moved AS ({_MOVE.replace("$NOW::bigint", now)} FROM won WHERE tasks.id = won.task),
+    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = {values.of("won", "job")}),
+    moved AS ({_MOVE.replace("$NOW", _TIME)} FROM won WHERE tasks.id = {values.of("won", "task")}),
     given AS (
         INSERT INTO assignments ({ASSIGNMENT})
-        SELECT assignment, task, worker, slot, {role}, {state}, score, {now}, expires, due FROM won),
+        SELECT {values.of("won", "assignment task")}, won.worker, {values.of("won", "slot")}, {_ROLE}, {_STATE}, won.score, {_TIME},
+               {values.of("won", "expires due")} FROM won),
     told AS (
         INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at)
-        SELECT event, task, version + 1, {event}, 'hub', snapshot, {now} FROM won),
-    jobs AS ({_insert_jobs("won", _JOBS)}),
+        SELECT {values.of("won", "event task version")} + 1, {_EVENT}, 'hub', {values.of("won", "snapshot")}, {_TIME} FROM won),
+    jobs AS ({_insert_jobs("won", _JOBS, alone=alone)}),
     noted AS (
         INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
-        SELECT decision, task, assignment, {role}, slot, 1, {now}, body FROM won)
+        SELECT {values.of("won", "decision task assignment")}, {_ROLE}, {values.of("won", "slot")}, 1, {_TIME},
+               {values.of("won", "body")} FROM won)
     SELECT n, worker FROM won"""  # noqa: S608 - text of ours
 
 
@@ -158,7 +181,7 @@ _NOBODY_JOBS = len(_NOBODY) + 1
 _NOBODY_CONSTANT = _NOBODY_JOBS + len(_JOB)  # now, kind
 NOBODY = f"""
     WITH held AS MATERIALIZED (
-        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_MINE}) AS j),
+        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_mine("o.job", "o.token")}) AS j),
     done AS (UPDATE outbox SET {_ENDED} FROM held WHERE outbox.id = held.job),
     jobs AS ({_insert_jobs("held", _NOBODY_JOBS)}),
     noted AS (
@@ -218,21 +241,27 @@ def write(offers: Sequence[Offer], now: int, words: Sequence[str]) -> tuple[str,
     role, state, type of the event."""
     people, scores, skills, addresses, clusters, tiers = flat = tuple(_Flat() for _ in range(6))
     rows: list[tuple[object, ...]] = []
+    slices: list[tuple[object, ...]] = []
     for number, one in enumerate(offers):
         asks = one.question
-        candidates = people.add([worker for worker, _ in one.tried])
-        scores.add([score for _, score in one.tried])
         rows.append(
             (
                 number, one.lease.id, one.lease.token, one.task_id, one.version, one.assignment, one.slot, one.expires_ms,
                 one.due_ms, one.event, one.snapshot, one.decision, one.body, asks.environment, asks.minimum_tier,
-                asks.payout_msat, asks.language, asks.experts_from, asks.organisation_id, asks.allow_listed, *candidates,
-                *skills.add(sorted(asks.skills)), *addresses.add(sorted(asks.addresses)), *clusters.add(sorted(asks.clusters)),
-                *tiers.add(one.automatic),
+                asks.payout_msat, asks.language, asks.experts_from, asks.organisation_id, asks.allow_listed,
+            )
+        )  # fmt: skip
+        scores.add([score for _, score in one.tried])
+        slices.append(
+            (
+                *people.add([worker for worker, _ in one.tried]), *skills.add(sorted(asks.skills)),
+                *addresses.add(sorted(asks.addresses)), *clusters.add(sorted(asks.clusters)), *tiers.add(one.automatic),
             )
         )  # fmt: skip
     rest = (*(one.values for one in flat), *_jobs(offers), now, *words)
-    return (_ALONE, [*rows[0], *rest]) if len(offers) == 1 else (_MANY, [*_columns(rows), *rest])
+    if len(offers) == 1:
+        return _ALONE, [*rows[0], *rest]
+    return _MANY, [*_columns(rows), *rest, *_columns(slices)]
 
 
 def nobody_parameters(found: Sequence[Nobody], now: int, role: str) -> list[object]:

@@ -139,13 +139,20 @@ def _passing(
     """What is looked at one by one: whose payout address somebody had who had the task, and who is being given something
     by this very process."""
     addresses = {hash(address) for address in question.addresses}
-    if not addresses and not (with_asked and directory.asked):
+    full = _full(directory) if with_asked and directory.asked else ()
+    if not addresses and not full:
         yield from order  # the bitmap of who is free has said the rest
         return
     for rank in order:
         if addresses and directory.address[rank] in addresses:
             falls[Refusal.SAME_ADDRESS] = falls.get(Refusal.SAME_ADDRESS, 0) + 1
-        elif with_asked and directory.asked[rank] + directory.load[rank] >= directory.capacity[rank]:
+        elif rank in full:
             falls[Refusal.CAPACITY] = falls.get(Refusal.CAPACITY, 0) + 1
         else:
             yield rank
+
+
+def _full(directory: Directory) -> set[int]:
+    """Whose hands are full with what this process is giving them at this moment."""
+    load, capacity = directory.load, directory.capacity
+    return {rank for rank, more in directory.asked.items() if load[rank] + more >= capacity[rank]}
