@@ -22,7 +22,7 @@ _lists = msgspec.json.Decoder(list[str])
 _words = msgspec.json.Decoder(list[tuple[str, str]])
 _EMPTY = len("[]")
 _Kind = tuple[str, frozenset[str], int, int | None]
-_KEPT = 256  # sets of `there` that are kept: each takes 128 kB for a million workers at most
+_KEPT = 512  # sets of `there` that are kept: each takes 128 kB for a million workers at most
 _PLACES = ("environment", "flag", "skill", "language", "tier", "price")
 
 
