@@ -15,7 +15,9 @@ and what is known of whom it found are two more statements for each."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -65,12 +67,13 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
     written. Raises Unavailable."""
     group = _groups.get(work)
     if group is None:
-        group = _groups[work] = GroupCommit(_together, TOGETHER, _LANES)
+        group = _groups[work] = GroupCommit(partial(_together, asyncio.Lock()), TOGETHER, _LANES)
     return await group.submit(_Wanted(work, lease, types, policy))
 
 
-async def _together(wanted: list[_Wanted]) -> list[bool | Exception]:
-    """`offer_at_once` of each of them, in the order of their tasks: two that write for the same ones do so in one order."""
+async def _together(deciding: asyncio.Lock, wanted: list[_Wanted]) -> list[bool | Exception]:
+    """`offer_at_once` of each of them, in the order of their tasks: two that write for the same ones do so in one order. One group
+    at a time is decided on, so that it is soon on its way."""
     by_task = {one.lease.subject: one for one in sorted(wanted, key=lambda one: one.lease.subject)}
     work = wanted[0].work
     asking = _Asking()
@@ -79,11 +82,14 @@ async def _together(wanted: list[_Wanted]) -> list[bool | Exception]:
         try:
             rows = {row[0]: row[1:] for row in await quick.read(claims.LOOK, list(by_task))}
             now = min((row[0] for row in rows.values()), default=0)
-            found = [
-                await _decided(quick, one, rows[task_id], now, asking)
-                for task_id, one in by_task.items()
-                if task_id in rows
-            ]
+            found: list[Offer | Nobody | None] = []
+            async with deciding:
+                for task_id, one in by_task.items():
+                    if task_id in rows:
+                        found.append(await _decided(quick, one, rows[task_id], now, asking))
+                        await asyncio.sleep(
+                            0
+                        )  # whatever else this process does need not wait for all of them
             offers = [one for one in found if isinstance(one, Offer)]
             written |= await _claimed(quick, work.database, offers, now)
             nobody = [one for one in found if isinstance(one, Nobody)]
