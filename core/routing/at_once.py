@@ -4,8 +4,8 @@ task's lock) with whatever is given back.
 
 Nothing is locked while it reads. The write names the version of the task that was read: whatever happens to a task, its
 people included, while it is `posted` or on the way there gives it another version. It takes the first of the candidates
-who, in the database and now, still may have the task and whom nobody else holds. Whoever loses that race goes the long way; so
-does a first candidate who has everything in hand without accepting it (`automatic.py`).
+who, in the database and now, still may have the task and whom nobody else holds. An offer that loses that race goes the long
+way; so does one whose first candidate has everything in hand without accepting it (`automatic.py`).
 
 Offers that come while others are read, decided or written wait for each other and go together (`group_commit.py`); one that comes alone
 goes alone. Each counts what the ones before it are about to give (`Follower.asking`).

@@ -35,13 +35,14 @@ def _arrays(first: int, columns: dict[str, str], also: int = 0, others: dict[str
     return f"unnest({', '.join((_hidden(one), *rest))})"
 
 
+# LATERAL with OFFSET 0: each by its key, also while the tables are small. A plan made then is kept for long, and would read all.
 LOOK = f"""
     SELECT t.id, {_NOW}, {LISTENED.format(organisation="t.organisation_id", environment="t.environment")}, o.plan, {ALLOW_LISTED},
            (SELECT json_agg(json_build_array(a.worker_id, w.payout_address, w.cluster_id, a.slot, a.state))::text
-            FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id), t.xmin::text::bigint,
+            FROM assignments a JOIN workers w ON w.id = a.worker_id WHERE a.task_id = t.id), t.written::text::bigint,
            {TASKS.select("t")}
-    FROM {_arrays(1, {"id": "text"})} AS x (id) JOIN tasks t ON t.id = x.id
-    JOIN organisations o ON o.id = t.organisation_id"""  # noqa: S608 - text of ours
+    FROM {_arrays(1, {"id": "text"})} AS x (id) CROSS JOIN LATERAL (SELECT *, xmin AS written FROM tasks WHERE id = x.id OFFSET 0) AS t
+    CROSS JOIN LATERAL (SELECT * FROM organisations WHERE id = t.organisation_id OFFSET 0) AS o"""  # noqa: S608 - text of ours
 
 _OFFER = {
     "n": "int", "job": "text", "token": "int", "task": "text", "version": "int", "assignment": "text", "slot": "int",
@@ -63,8 +64,8 @@ _LAST = _CONSTANT + 4  # the slices: one that is alone has none
 
 
 class _Values:
-    """How a statement names what an offer has: as columns of `o` and of `won`, or, when it is `alone`, the parameters themselves.
-    That is a fifth cheaper: rows of thirty columns need not be handed on."""
+    """How a statement names what an offer has: as columns of `o` and of `won`, or, when it is `alone`, as the parameters
+    themselves."""
 
     def __init__(self, *, alone: bool):
         self.alone = alone
@@ -102,13 +103,13 @@ def _still(values: _Values) -> str:
                      CASE WHEN {listed} THEN 'block' ELSE 'allow' END) = 'allow'"""  # noqa: S608 - text of ours
 
 
-def _mine(job: str, token: str) -> str:
-    """The lease of an offer's job, locked if this process still has it."""
-    return f"""
-        SELECT j.id FROM outbox j WHERE j.id = {job} AND j.lease_token = {token} AND j.state = 'leased'
-            AND j.lease_until >= {_NOW} FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
-
-
+# Whether this process still has the lease of a job, and whether a task waits as it was read. `|| ''` keeps the planner from the
+# index of waiting tasks, which it believes to be empty when it was so once.
+_LEASED = f"{{0}}.lease_token = {{1}} AND {{0}}.state = 'leased' AND {{0}}.lease_until >= {_NOW}"
+_POSTED = "{0}.status || '' = 'posted' AND {0}.version = {1} AND {0}.funded"
+_MINE = f"""
+    SELECT j.id FROM outbox j WHERE j.id = o.job AND {_LEASED.format("j", "o.token")}
+    FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
 _ENDED = f"state = 'done', ended_at = {_NOW}, lease_until = NULL"
 
 
@@ -121,67 +122,97 @@ def _insert_jobs(of: str, first: int, *, alone: bool = False) -> str:
 
 
 # fmt: off
-_MOVE = "UPDATE tasks SET status = 'assigned', updated_at = $NOW, version = tasks.version + 1"  # arch: state-by-move -- from `posted` alone, locked with that status and the version that was read
+_MOVE = f"UPDATE tasks SET status = 'assigned', updated_at = {_TIME}, version = tasks.version + 1"  # noqa: S608 - text of ours  # arch: state-by-move -- from `posted` alone, locked with that status and the version that was read
 # fmt: on
 
 
-def _write(*, alone: bool) -> str:
+def _many() -> str:
     """Nothing waits here for anybody: a task, a job or a worker whom somebody else holds is passed over, so that many offers in one
-    statement cannot lock each other out. `|| ''` keeps the planner from the index of waiting tasks, which it believes to be
-    empty when it was so once. The candidates are looked at one after the other, best first, until one still may: a LATERAL with
-    OFFSET 0 is run for each row of the list in its order. Two offers can find the same worker: each counts with those before it."""
-    values = _Values(alone=alone)
-    if alone:
-        offers, every, held = "(SELECT)", "$1::int AS n", "held.n"
-        won, more = "SELECT * FROM pick WHERE NOT automatic", "SELECT worker, 1 AS more FROM won"
-    else:
-        offers, every, held = _arrays(1, _OFFER, _LAST, _SLICES), "o.*", "o.*"
-        won = """SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
-            WHERE p.place <= p.more AND NOT p.automatic"""
-        more = "SELECT worker, count(*)::int AS more FROM won GROUP BY worker"
+    statement cannot lock each other out. Two offers can find the same worker: each counts with those before it."""
+    values = _Values(alone=False)
     return f"""
     WITH held AS MATERIALIZED (
-        SELECT {every} FROM {offers} AS o {"" if alone else f"({', '.join((*_OFFER, *_SLICES))})"}
+        SELECT o.* FROM {_arrays(1, _OFFER, _LAST, _SLICES)} AS o ({", ".join((*_OFFER, *_SLICES))})
         CROSS JOIN LATERAL (
-            SELECT t.id FROM tasks t WHERE t.id = {values.of("o", "task")} AND t.status || '' = 'posted'
-                AND t.version = {values.of("o", "version")} AND t.funded FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
-        CROSS JOIN LATERAL ({_mine(values.of("o", "job"), values.of("o", "token"))}) AS j),
-    pick AS MATERIALIZED (
-        SELECT {held}, w.* FROM held{"" if alone else " AS o"} CROSS JOIN LATERAL (
-            SELECT w.id AS worker, c.score, w.capacity - w.load AS more,
-                   w.auto_assign AND w.tier = ANY({values.some(_FLAT + 5, "int", "t")}) AS automatic
-            FROM unnest({_hidden(values.some(_FLAT, "text", "c"))}, {values.some(_FLAT + 1, "float8", "c")}) AS c (worker, score)
-            CROSS JOIN LATERAL (
-                SELECT w.id, w.load, w.capacity, w.tier, w.auto_assign FROM workers w WHERE w.id = c.worker AND {_still(values)}
-                FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS w
-            LIMIT 1) AS w),
-    won AS MATERIALIZED ({won}),
-    taken AS (UPDATE workers SET load = workers.load + f.more FROM ({more}) AS f WHERE workers.id = f.worker),
-    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = {values.of("won", "job")}),
-    moved AS ({_MOVE.replace("$NOW", _TIME)} FROM won WHERE tasks.id = {values.of("won", "task")}),
+            SELECT t.id FROM tasks t WHERE t.id = o.task AND {_POSTED.format("t", "o.version")}
+            FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
+        CROSS JOIN LATERAL ({_MINE}) AS j),
+    pick AS MATERIALIZED (SELECT o.*, w.* FROM held AS o CROSS JOIN LATERAL ({_pick(values)}) AS w),
+    won AS MATERIALIZED (
+        SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
+        WHERE p.place <= p.more AND NOT p.automatic),
+    taken AS (
+        UPDATE workers SET load = workers.load + f.more FROM (SELECT worker, count(*)::int AS more FROM won GROUP BY worker) AS f
+        WHERE workers.id = f.worker),
+    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = won.job),
+    moved AS ({_MOVE} FROM won WHERE tasks.id = won.task),
     given AS (
         INSERT INTO assignments ({ASSIGNMENT})
-        SELECT {values.of("won", "assignment task")}, won.worker, {values.of("won", "slot")}, {_ROLE}, {_STATE}, won.score, {_TIME},
-               {values.of("won", "expires due")} FROM won),
-    told AS (
-        INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at)
-        SELECT {values.of("won", "event task version")} + 1, {_EVENT}, 'hub', {values.of("won", "snapshot")}, {_TIME} FROM won),
-    jobs AS ({_insert_jobs("won", _JOBS, alone=alone)}),
-    noted AS (
-        INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
-        SELECT {values.of("won", "decision task assignment")}, {_ROLE}, {values.of("won", "slot")}, 1, {_TIME},
-               {values.of("won", "body")} FROM won)
+        SELECT won.assignment, won.task, won.worker, {_given(values)} FROM won),
+    {_beside(values)}
     SELECT n, worker FROM won"""  # noqa: S608 - text of ours
 
 
-_ALONE, _MANY = _write(alone=True), _write(alone=False)
+def _alone() -> str:
+    """The same for one offer, a fifth cheaper: no rows of thirty columns are handed on, and nothing is locked before it is
+    written. What is not there any more, or nobody, leaves a NULL in the assignment, which the table refuses, and with it all."""
+    values = _Values(alone=True)
+    job, token, task, version = (values.of("o", name) for name in ("job", "token", "task", "version"))
+    return f"""
+    WITH done AS (
+        UPDATE outbox SET {_ENDED} WHERE id = {job} AND {_LEASED.format("outbox", token)} RETURNING id),
+    held AS ({_MOVE} FROM done WHERE tasks.id = {task} AND {_POSTED.format("tasks", version)} RETURNING tasks.id),
+    pick AS MATERIALIZED (SELECT w.* FROM held CROSS JOIN LATERAL ({_pick(values)}) AS w),
+    won AS MATERIALIZED (SELECT $1::int AS n, worker, score FROM pick WHERE NOT automatic),
+    taken AS (UPDATE workers SET load = workers.load + 1 FROM won WHERE workers.id = won.worker),
+    given AS (
+        INSERT INTO assignments ({ASSIGNMENT})
+        SELECT {values.of("o", "assignment task")}, won.worker, {_given(values)} FROM done LEFT JOIN won ON true),
+    {_beside(values)}
+    SELECT n, worker FROM won"""  # noqa: S608 - text of ours
+
+
+def _pick(values: _Values) -> str:
+    """The candidates are looked at one after the other, best first, until one still may: a LATERAL with OFFSET 0 is run for each
+    row of the list in its order. Sorted by their place, all were looked at for the first, at twice the cost of everything."""
+    candidates = f"{_hidden(values.some(_FLAT, 'text', 'c'))}, {values.some(_FLAT + 1, 'float8', 'c')}"
+    return f"""
+        SELECT w.id AS worker, c.score, w.capacity - w.load AS more,
+               w.auto_assign AND w.tier = ANY({values.some(_FLAT + 5, "int", "t")}) AS automatic
+        FROM unnest({candidates}) AS c (worker, score)
+        CROSS JOIN LATERAL (
+            SELECT w.id, w.load, w.capacity, w.tier, w.auto_assign FROM workers w WHERE w.id = c.worker AND {_still(values)}
+            FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS w
+        LIMIT 1"""  # noqa: S608 - text of ours
+
+
+def _given(values: _Values) -> str:
+    """The columns of an assignment behind its worker."""
+    rest = ", ".join((_TIME, values.of("won", "expires due")))
+    return f"{values.of('won', 'slot')}, {_ROLE}, {_STATE}, coalesce(won.score, 0), {rest}"
+
+
+def _beside(values: _Values) -> str:
+    """What is written beside an assignment: the task's event, its jobs, and why."""
+    return f"""
+    told AS (
+        INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at)
+        SELECT {values.of("won", "event task version")} + 1, {_EVENT}, 'hub', {values.of("won", "snapshot")}, {_TIME} FROM won),
+    jobs AS ({_insert_jobs("won", _JOBS, alone=values.alone)}),
+    noted AS (
+        INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
+        SELECT {values.of("won", "decision task assignment")}, {_ROLE}, {values.of("won", "slot")}, 1, {_TIME},
+               {values.of("won", "body")} FROM won)"""  # noqa: S608 - text of ours
+
+
+_ALONE, _MANY = _alone(), _many()
 
 _NOBODY = {"n": "int", "job": "text", "token": "int", "task": "text", "slot": "int", "decision": "text", "body": "text"}  # fmt: skip
 _NOBODY_JOBS = len(_NOBODY) + 1
 _NOBODY_CONSTANT = _NOBODY_JOBS + len(_JOB)  # now, kind
 NOBODY = f"""
     WITH held AS MATERIALIZED (
-        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_mine("o.job", "o.token")}) AS j),
+        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_MINE}) AS j),
     done AS (UPDATE outbox SET {_ENDED} FROM held WHERE outbox.id = held.job),
     jobs AS ({_insert_jobs("held", _NOBODY_JOBS)}),
     noted AS (
