@@ -40,7 +40,7 @@ def _spent(pids: list[int]) -> float:
 
 async def _run(url: str, rounds: int, clients: int, each: int) -> None:
     directory, place, *_ = await claim._read(url)  # pyright: ignore[reportPrivateUsage] - the two are one benchmark
-    await claim._tasks(url, rounds * clients * each, False)  # pyright: ignore[reportPrivateUsage]
+    await claim._tasks(url, rounds * clients * each, False)  # pyright: ignore[reportPrivateUsage] - as above
     database = Database(url)
     work = UnitOfWork(database)
     followers[database] = follower = Follower.with_directory(work, directory, place)
