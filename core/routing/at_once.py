@@ -74,22 +74,21 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
 async def _together(deciding: asyncio.Lock, wanted: list[_Wanted]) -> list[bool | Exception]:
     """`offer_at_once` of each of them, in the order of their tasks: two that write for the same ones do so in one order. One group
     at a time is decided on, so that it is soon on its way."""
-    by_task = {one.lease.subject: one for one in sorted(wanted, key=lambda one: one.lease.subject)}
+    by_task = {one.lease.subject: one for one in wanted}
     work = wanted[0].work
     asking = _Asking()
     written: set[str] = set()
     async with work.quick("routing.offer") as quick:
         try:
-            rows = {row[0]: row[1:] for row in await quick.read(claims.LOOK, list(by_task))}
+            read = await quick.read(claims.LOOK, list(by_task))
+            rows = {row[0]: row[1:] for row in sorted(read, key=lambda row: row[0])}
             now = min((row[0] for row in rows.values()), default=0)
             found: list[Offer | Nobody | None] = []
             async with deciding:
-                for task_id, one in by_task.items():
-                    if task_id in rows:
-                        found.append(await _decided(quick, one, rows[task_id], now, asking))
-                        await asyncio.sleep(
-                            0
-                        )  # whatever else this process does need not wait for all of them
+                for one in (by_task[task_id] for task_id in rows):
+                    if found:  # whatever else this process does need not wait for all of them
+                        await asyncio.sleep(0)
+                    found.append(await _decided(quick, one, rows[one.lease.subject], now, asking))
             offers = [one for one in found if isinstance(one, Offer)]
             written |= await _claimed(quick, work.database, offers, now)
             nobody = [one for one in found if isinstance(one, Nobody)]

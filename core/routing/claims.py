@@ -53,9 +53,8 @@ _OFFER = {
 # From where to where its candidates, skills, addresses, clusters and tiers of auto-assignment stand in the flat arrays.
 _SLICES: dict[str, str] = dict.fromkeys(("c1", "c2", "s1", "s2", "a1", "a2", "l1", "l2", "t1", "t2"), "int")
 _JOB = {"n": "int", "id": "text", "topic": "text", "subject": "text", "body": "text", "key": "text", "delay": "bigint"}  # fmt: skip
-_FLAT = (
-    len(_OFFER) + 1
-)  # the first flat one: candidates, scores, skills, addresses, clusters, tiers of auto-assignment
+# The first flat array: candidates, their scores, skills, addresses, clusters, tiers of auto-assignment.
+_FLAT = len(_OFFER) + 1
 _JOBS = _FLAT + 6
 _CONSTANT = _JOBS + len(_JOB)
 _TIME = f"${_CONSTANT}::bigint"
