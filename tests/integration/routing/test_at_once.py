@@ -192,7 +192,7 @@ async def test_many_together_are_written_like_one_alone(work: UnitOfWork) -> Non
     hub = Hub(work)
     async with work.begin("test.seed") as tx:
         organisation = await an_organisation(tx)
-        for _ in range(4):
+        for _ in range(12):  # while one group holds four of them, the other finds eight
             await a_worker(tx, capacity=5)
         one, *others = [await a_task(tx, organisation) for _ in range(9)]
     assert await offer_at_once(work, await leased(work, one), hub.types, hub.policy)
@@ -213,7 +213,7 @@ async def test_together_each_has_an_answer_of_its_own(work: UnitOfWork) -> None:
     hub = Hub(work)
     async with work.begin("test.seed") as tx:
         organisation = await an_organisation(tx)
-        for _ in range(2):
+        for _ in range(8):
             await a_worker(tx, capacity=9)
         fine, other = await a_task(tx, organisation), await a_task(tx, organisation)
         lost, ended, broken = [await a_task(tx, organisation) for _ in range(3)]
