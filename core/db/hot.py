@@ -32,6 +32,9 @@ class OutboxSql(msgspec.Struct, frozen=True, kw_only=True):
     due: str
 
 
+# How a job ends, and whether its lease is this process's still: here for one, in `core/routing/claims.py` for many.
+ENDED = "state = 'done', ended_at = NOW_MS, lease_until = NULL"
+LEASED = "{job}.lease_token = {fence} AND {job}.state = 'leased' AND {job}.lease_until >= NOW_MS"
 _OUTBOX = OutboxSql(
     insert="""
         INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
@@ -43,13 +46,12 @@ _OUTBOX = OutboxSql(
         WHERE id = $2 AND due_at <= NOW_MS
           AND (state = 'pending' OR (state = 'leased' AND lease_until < NOW_MS))
         RETURNING lease_token, queue, topic, subject, body, attempts, lease_until, NOW_MS - created_at""",
-    renew="""
-        UPDATE outbox SET lease_until = NOW_MS + $1::bigint WHERE id = $2 AND lease_token = $3
-        AND state = 'leased' AND lease_until >= NOW_MS RETURNING NOW_MS""",
-    done="""
-        UPDATE outbox SET state = 'done', ended_at = NOW_MS, lease_until = NULL
-        WHERE id = $1 AND lease_token = $2 AND state = 'leased' AND lease_until >= NOW_MS
-        RETURNING NOW_MS""",
+    renew=f"""
+        UPDATE outbox SET lease_until = NOW_MS + $1::bigint
+        WHERE id = $2 AND {LEASED.format(job="outbox", fence="$3")} RETURNING NOW_MS""",  # noqa: S608 - text of ours
+    done=f"""
+        UPDATE outbox SET {ENDED} WHERE id = $1 AND {LEASED.format(job="outbox", fence="$2")}
+        RETURNING NOW_MS""",  # noqa: S608 - text of ours
     later="""
         UPDATE outbox SET state = 'pending', due_at = NOW_MS + $1::bigint, lease_until = NULL, last_error = $2
         WHERE id = $3 AND lease_token = $4 AND state = 'leased'""",

@@ -13,6 +13,7 @@ import msgspec
 
 from core.db.base import to_json
 from core.db.engine import NOW_MS
+from core.db.hot import ENDED, LEASED, for_dialect
 from core.db.hot_callbacks import LISTENED
 from core.outbox.rows import Lease, NewJob
 from core.routing.model import Question
@@ -102,14 +103,13 @@ def _still(values: _Values) -> str:
                      CASE WHEN {listed} THEN 'block' ELSE 'allow' END) = 'allow'"""  # noqa: S608 - text of ours
 
 
-# Whether this process still has the lease of a job, and whether a task waits as it was read. `|| ''` keeps the planner from the
-# index of waiting tasks, which it believes to be empty when it was so once.
-_LEASED = f"{{0}}.lease_token = {{1}} AND {{0}}.state = 'leased' AND {{0}}.lease_until >= {_NOW}"
+_LEASED, _ENDED = for_dialect(LEASED, "postgresql"), for_dialect(ENDED, "postgresql")
+# Whether a task waits as it was read. `|| ''` keeps the planner from the index of waiting tasks, which it believes to be empty
+# when it was so once.
 _POSTED = "{0}.status || '' = 'posted' AND {0}.version = {1} AND {0}.funded"
 _MINE = f"""
-    SELECT j.id FROM outbox j WHERE j.id = o.job AND {_LEASED.format("j", "o.token")}
+    SELECT j.id FROM outbox j WHERE j.id = o.job AND {_LEASED.format(job="j", fence="o.token")}
     FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
-_ENDED = f"state = 'done', ended_at = {_NOW}, lease_until = NULL"
 
 
 def _insert_jobs(of: str, first: int, *, alone: bool = False) -> str:
@@ -159,7 +159,7 @@ def _alone() -> str:
     job, token, task, version = (values.of("o", name) for name in ("job", "token", "task", "version"))
     return f"""
     WITH done AS (
-        UPDATE outbox SET {_ENDED} WHERE id = {job} AND {_LEASED.format("outbox", token)} RETURNING id),
+        UPDATE outbox SET {_ENDED} WHERE id = {job} AND {_LEASED.format(job="outbox", fence=token)} RETURNING id),
     held AS ({_MOVE} FROM done WHERE tasks.id = {task} AND {_POSTED.format("tasks", version)} RETURNING tasks.id),
     pick AS MATERIALIZED (SELECT w.* FROM held CROSS JOIN LATERAL ({_pick(values)}) AS w),
     won AS MATERIALIZED (SELECT $1::int AS n, worker, score FROM pick WHERE NOT automatic),
