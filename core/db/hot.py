@@ -50,8 +50,7 @@ _OUTBOX = OutboxSql(
         UPDATE outbox SET lease_until = NOW_MS + $1::bigint
         WHERE id = $2 AND {LEASED.format(job="outbox", fence="$3")} RETURNING NOW_MS""",  # noqa: S608 - text of ours
     done=f"""
-        UPDATE outbox SET {ENDED} WHERE id = $1 AND {LEASED.format(job="outbox", fence="$2")}
-        RETURNING NOW_MS""",  # noqa: S608 - text of ours
+        UPDATE outbox SET {ENDED} WHERE id = $1 AND {LEASED.format(job="outbox", fence="$2")} RETURNING NOW_MS""",  # noqa: S608 - text of ours
     later="""
         UPDATE outbox SET state = 'pending', due_at = NOW_MS + $1::bigint, lease_until = NULL, last_error = $2
         WHERE id = $3 AND lease_token = $4 AND state = 'leased'""",
@@ -59,8 +58,7 @@ _OUTBOX = OutboxSql(
         UPDATE outbox SET state = 'dead', ended_at = NOW_MS, lease_until = NULL, last_error = $1
         WHERE id = $2 AND lease_token = $3 AND state = 'leased'""",
     redrive="""
-        UPDATE outbox SET state = 'pending', due_at = NOW_MS, attempts = 0, ended_at = NULL
-        WHERE id = $1 AND state = 'dead'""",
+        UPDATE outbox SET state = 'pending', due_at = NOW_MS, attempts = 0, ended_at = NULL WHERE id = $1 AND state = 'dead'""",
     due="""
         SELECT id FROM outbox
         WHERE queue = $1 AND state IN ('pending', 'leased') AND due_at <= NOW_MS
