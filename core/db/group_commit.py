@@ -4,7 +4,6 @@ there is no added wait; a fsync is shared by all who came meanwhile. Used for in
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -20,7 +19,7 @@ class GroupCommit(Generic[Item, Result]):
     """`apply` writes a list of items in one transaction and gives one result each, in order; an exception among the
     results is raised to the one who submitted that item. When a batch as a whole fails for a reason of one item,
     every item is tried alone, so that one poisoned request does not take its neighbours along. With several `lanes` so many
-    batches are in flight at a time: where a batch is decided on before it is written, one is decided while another is written."""
+    batches are in flight at a time: the next goes when a full batch waits, for a batch costs less for each the more there are in it."""
 
     def __init__(
         self,
@@ -34,7 +33,6 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._runners: set[asyncio.Task[None]] = set()
         self._running = 0
-        self._beginning = 0  # those of them that have not taken anything yet
 
     @property
     def waiting(self) -> int:
@@ -44,9 +42,8 @@ class GroupCommit(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._running < self._lanes:
+        if not self._running or (self._running < self._lanes and len(self._waiting) >= self._batch):
             self._running += 1
-            self._beginning += 1
             runner = asyncio.create_task(self._run())
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
@@ -54,13 +51,9 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _run(self) -> None:
         try:
-            share = self._beginning
-            self._beginning -= 1
             while self._waiting:
-                size = min(self._batch, math.ceil(len(self._waiting) / share))
-                batch, self._waiting = self._waiting[:size], self._waiting[size:]
+                batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
                 await self._write(batch)
-                share = self._beginning + 1
         finally:
             self._running -= 1
 

@@ -15,9 +15,7 @@ and what is known of whom it found are two more statements for each."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -47,7 +45,7 @@ from core.tasks.states import TaskStatus
 from core.tasks.types import TaskTypes
 
 TOGETHER = 8  # offers in one statement at most: all of them wait for the last one
-_LANES = 2  # while the one is written, the other is decided
+_LANES = 2  # groups at a time
 _ROLE = AssignmentKind.PRIMARY
 _WORDS = (str(_ROLE), str(AssignmentState.OFFERED), str(EventType.ASSIGNED))
 
@@ -67,13 +65,12 @@ async def offer_at_once(work: UnitOfWork, lease: Lease, types: TaskTypes, policy
     written. Raises Unavailable."""
     group = _groups.get(work)
     if group is None:
-        group = _groups[work] = GroupCommit(partial(_together, asyncio.Lock()), TOGETHER, _LANES)
+        group = _groups[work] = GroupCommit(_together, TOGETHER, _LANES)
     return await group.submit(_Wanted(work, lease, types, policy))
 
 
-async def _together(deciding: asyncio.Lock, wanted: list[_Wanted]) -> list[bool | Exception]:
-    """`offer_at_once` of each of them, in the order of their tasks: two that write for the same ones do so in one order. One group
-    at a time is decided on, so that it is soon on its way."""
+async def _together(wanted: list[_Wanted]) -> list[bool | Exception]:
+    """`offer_at_once` of each of them, in the order of their tasks: two that write for the same ones do so in one order."""
     by_task = {one.lease.subject: one for one in wanted}
     work = wanted[0].work
     asking = _Asking()
@@ -83,18 +80,15 @@ async def _together(deciding: asyncio.Lock, wanted: list[_Wanted]) -> list[bool 
             read = await quick.read(claims.LOOK, list(by_task))
             rows = {row[0]: row[1:] for row in sorted(read, key=lambda row: row[0])}
             now = min((row[0] for row in rows.values()), default=0)
-            found: list[Offer | Nobody | None] = []
-            async with deciding:
-                for one in (by_task[task_id] for task_id in rows):
-                    if found:  # whatever else this process does need not wait for all of them
-                        await asyncio.sleep(0)
-                    found.append(await _decided(quick, one, rows[one.lease.subject], now, asking))
+            found = [
+                await _decided(quick, by_task[task_id], row, now, asking) for task_id, row in rows.items()
+            ]
             offers = [one for one in found if isinstance(one, Offer)]
             written |= await _claimed(quick, work.database, offers, now)
             nobody = [one for one in found if isinstance(one, Nobody)]
             if nobody:
                 done = await quick.write(claims.NOBODY, *claims.nobody_parameters(nobody, now, str(_ROLE)))
-                written |= {nobody[int(row[0])].lease.id for row in done}
+                written |= {nobody[int(row[0]) - 1].lease.id for row in done}
         finally:
             asking.over()
         quick.jobs = [
@@ -119,7 +113,7 @@ async def _claimed(quick: Quick, database: Database, offers: list[Offer], now: i
     if follower is not None and follower.directory is not None:
         for row in rows:
             follower.directory.took(row[1])
-    return {offers[int(row[0])].lease.id for row in rows}
+    return {offers[int(row[0]) - 1].lease.id for row in rows}
 
 
 class _Asking:
@@ -158,9 +152,7 @@ async def _decided(
     found = await _shortlist(work.database, quick, question, seen, now, seconds_left, policy)
     if found is None:
         return None
-    scores = best_of(
-        question, found.lineup, seconds_left, policy.weights, max(policy.claims, decisions.SHOWN)
-    )
+    scores = best_of(question, found.lineup, seconds_left, policy.weights, decisions.shown(policy))
     decision = decisions.decided(question, found, scores, seconds_left, policy)
     jobs = timer_jobs_of(task.id, clocked, now)
     if not scores:

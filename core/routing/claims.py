@@ -6,6 +6,7 @@ arrays, of which the offer has a slice."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,11 +29,9 @@ def _hidden(array: str) -> str:
     return f"CASE WHEN random() >= 0 THEN {array} END"
 
 
-def _arrays(first: int, columns: dict[str, str], also: int = 0, others: dict[str, str] | None = None) -> str:
-    """`unnest(…)` of so many parameters, and of those from `also` on. The longest decides on the plan, so that it is enough to hide
-    one."""
-    numbered = [*enumerate(columns.values(), first), *enumerate((others or {}).values(), also)]
-    one, *rest = [f"${number}::{kind}[]" for number, kind in numbered]
+def _arrays(first: int, columns: dict[str, str]) -> str:
+    """`unnest(…)` of so many parameters. The longest decides on the plan, so that it is enough to hide one."""
+    one, *rest = [f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), first)]
     return f"unnest({', '.join((_hidden(one), *rest))})"
 
 
@@ -46,47 +45,52 @@ LOOK = f"""
     CROSS JOIN LATERAL (SELECT * FROM organisations WHERE id = t.organisation_id OFFSET 0) AS o"""  # noqa: S608 - text of ours
 
 _OFFER = {
-    "n": "int", "job": "text", "token": "int", "task": "text", "version": "int", "assignment": "text", "slot": "int",
+    "job": "text", "token": "int", "task": "text", "version": "int", "assignment": "text", "slot": "int",
     "expires": "bigint", "due": "bigint", "event": "text", "snapshot": "text", "decision": "text", "body": "text",
     "environment": "text", "tier": "int", "price": "bigint", "language": "text", "experts": "int", "organisation": "text",
     "listed": "bool",
 }  # fmt: skip
-# From where to where its candidates, skills, addresses, clusters and tiers of auto-assignment stand in the flat arrays.
-_SLICES: dict[str, str] = dict.fromkeys(("c1", "c2", "s1", "s2", "a1", "a2", "l1", "l2", "t1", "t2"), "int")
-_JOB = {"n": "int", "id": "text", "topic": "text", "subject": "text", "body": "text", "key": "text", "delay": "bigint"}  # fmt: skip
+_JOB = {"n": "int", "id": "text", "topic": "text", "subject": "text", "body": "text", "key": "text", "due": "bigint"}  # fmt: skip
 # The first flat array: candidates, their scores, skills, addresses, clusters, tiers of auto-assignment.
 _FLAT = len(_OFFER) + 1
 _JOBS = _FLAT + 6
 _CONSTANT = _JOBS + len(_JOB)
 _TIME = f"${_CONSTANT}::bigint"
 _ROLE, _STATE, _EVENT = (f"${_CONSTANT + number}" for number in (1, 2, 3))
-_LAST = _CONSTANT + 4  # the slices: one that is alone has none
+# From where to where its candidates, skills, addresses, clusters and tiers of auto-assignment stand in the flat arrays: one that is
+# alone has all.
+_SLICES = {
+    f"{side}{end}": _CONSTANT + 4 + place
+    for place, (side, end) in enumerate(itertools.product("csalt", "12"))
+}
 
 
 class _Values:
-    """How a statement names what an offer has: as columns of `o` and of `won`, or, when it is `alone`, as the parameters
-    themselves."""
+    """How a statement names what an offer has: as the parameters themselves when it is `alone`, else as its place in arrays, the
+    place `n`. So the rows that are handed from one part of the statement to the next carry little: of thirty columns PostgreSQL
+    described each anew at every step."""
 
     def __init__(self, *, alone: bool):
         self.alone = alone
 
-    def of(self, table: str, names: str) -> str:
-        """Some of them, as a list of `table`'s columns."""
+    def of(self, names: str) -> str:
+        """Some of them, as a list."""
         place = {name: f"${number}::{kind}" for number, (name, kind) in enumerate(_OFFER.items(), 1)}
-        return ", ".join(place[name] if self.alone else f"{table}.{name}" for name in names.split())
+        return ", ".join(place[name] if self.alone else f"({place[name]}[])[n]" for name in names.split())
 
     def some(self, number: int, kind: str, side: str) -> str:
         """What it has of a flat array: all of it when it is alone."""
-        return f"${number}::{kind}[]" if self.alone else f"(${number}::{kind}[])[o.{side}1:o.{side}2]"
+        if self.alone:
+            return f"${number}::{kind}[]"
+        first, last = (f"(${_SLICES[side + end]}::int[])[n]" for end in "12")
+        return f"(${number}::{kind}[])[{first}:{last}]"
 
 
 def _still(values: _Values) -> str:
     """Whether the worker `w` may still have the task of the offer `o`: what a directory believed a moment ago, asked of the
     database."""
     names = ("environment", "tier", "price", "language", "experts", "organisation", "listed")
-    environment, tier, price, language, experts, organisation, listed = (
-        values.of("o", name) for name in names
-    )
+    environment, tier, price, language, experts, organisation, listed = (values.of(name) for name in names)
     skills, addresses, clusters = (
         values.some(_FLAT + number, "text", side) for number, side in ((2, "s"), (3, "a"), (4, "l"))
     )
@@ -107,15 +111,18 @@ _LEASED, _ENDED = for_dialect(LEASED, "postgresql"), for_dialect(ENDED, "postgre
 # Whether a task waits as it was read. `|| ''` keeps the planner from the index of waiting tasks, which it believes to be empty
 # when it was so once.
 _POSTED = "{0}.status || '' = 'posted' AND {0}.version = {1} AND {0}.funded"
-_MINE = f"""
-    SELECT j.id FROM outbox j WHERE j.id = o.job AND {_LEASED.format(job="j", fence="o.token")}
+
+
+def _mine(job: str, token: str) -> str:
+    return f"""
+    SELECT j.id FROM outbox j WHERE j.id = {job} AND {_LEASED.format(job="j", fence=token)}
     FOR NO KEY UPDATE SKIP LOCKED OFFSET 0"""  # noqa: S608 - text of ours
 
 
-def _insert_jobs(of: str, first: int, *, alone: bool = False) -> str:
+def _insert_jobs(of: str, first: int, now: str, *, alone: bool = False) -> str:
     return f"""
     INSERT INTO outbox (id, queue, topic, subject, body, key, due_at, created_at, state, attempts, lease_token)
-    SELECT j.id, 'default', j.topic, j.subject, j.body, j.key, {_NOW} + j.delay, {_NOW}, 'pending', 0, 0
+    SELECT j.id, 'default', j.topic, j.subject, j.body, j.key, j.due, {now}, 'pending', 0, 0
     FROM {of} JOIN {_arrays(first, _JOB)} AS j ({", ".join(_JOB)}) ON {"true" if alone else f"j.n = {of}.n"}
     ON CONFLICT (key) DO NOTHING"""  # noqa: S608 - text of ours
 
@@ -129,25 +136,26 @@ def _many() -> str:
     """Nothing waits here for anybody: a task, a job or a worker whom somebody else holds is passed over, so that many offers in one
     statement cannot lock each other out. Two offers can find the same worker: each counts with those before it."""
     values = _Values(alone=False)
+    task, version, job, token = (values.of(name) for name in ("task", "version", "job", "token"))
     return f"""
     WITH held AS MATERIALIZED (
-        SELECT o.* FROM {_arrays(1, _OFFER, _LAST, _SLICES)} AS o ({", ".join((*_OFFER, *_SLICES))})
+        SELECT n FROM (SELECT n::int FROM {_arrays(1, {"job": "text"})} WITH ORDINALITY AS o (job, n) OFFSET 0) AS o
         CROSS JOIN LATERAL (
-            SELECT t.id FROM tasks t WHERE t.id = o.task AND {_POSTED.format("t", "o.version")}
+            SELECT t.id FROM tasks t WHERE t.id = {task} AND {_POSTED.format("t", version)}
             FOR NO KEY UPDATE SKIP LOCKED OFFSET 0) AS t
-        CROSS JOIN LATERAL ({_MINE}) AS j),
-    pick AS MATERIALIZED (SELECT o.*, w.* FROM held AS o CROSS JOIN LATERAL ({_pick(values)}) AS w),
+        CROSS JOIN LATERAL ({_mine(job, token)}) AS j),
+    pick AS MATERIALIZED (SELECT n, w.* FROM held CROSS JOIN LATERAL ({_pick(values)}) AS w),
     won AS MATERIALIZED (
-        SELECT p.* FROM (SELECT pick.*, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
-        WHERE p.place <= p.more AND NOT p.automatic),
+        SELECT n, worker, score FROM (SELECT *, row_number() OVER (PARTITION BY worker ORDER BY n) AS place FROM pick) AS p
+        WHERE place <= more AND NOT automatic),
     taken AS (
         UPDATE workers SET load = workers.load + f.more FROM (SELECT worker, count(*)::int AS more FROM won GROUP BY worker) AS f
         WHERE workers.id = f.worker),
-    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = won.job),
-    moved AS ({_MOVE} FROM won WHERE tasks.id = won.task),
+    done AS (UPDATE outbox SET {_ENDED} FROM won WHERE outbox.id = {job}),
+    moved AS ({_MOVE} FROM won WHERE tasks.id = {task}),
     given AS (
         INSERT INTO assignments ({ASSIGNMENT})
-        SELECT won.assignment, won.task, won.worker, {_given(values)} FROM won),
+        SELECT {values.of("assignment task")}, worker, {_given(values)} FROM won),
     {_beside(values)}
     SELECT n, worker FROM won"""  # noqa: S608 - text of ours
 
@@ -156,17 +164,17 @@ def _alone() -> str:
     """The same for one offer, a fifth cheaper: no rows of thirty columns are handed on, and nothing is locked before it is
     written. What is not there any more, or nobody, leaves a NULL in the assignment, which the table refuses, and with it all."""
     values = _Values(alone=True)
-    job, token, task, version = (values.of("o", name) for name in ("job", "token", "task", "version"))
+    job, token, task, version = (values.of(name) for name in ("job", "token", "task", "version"))
     return f"""
     WITH done AS (
         UPDATE outbox SET {_ENDED} WHERE id = {job} AND {_LEASED.format(job="outbox", fence=token)} RETURNING id),
     held AS ({_MOVE} FROM done WHERE tasks.id = {task} AND {_POSTED.format("tasks", version)} RETURNING tasks.id),
     pick AS MATERIALIZED (SELECT w.* FROM held CROSS JOIN LATERAL ({_pick(values)}) AS w),
-    won AS MATERIALIZED (SELECT $1::int AS n, worker, score FROM pick WHERE NOT automatic),
+    won AS MATERIALIZED (SELECT 1 AS n, worker, score FROM pick WHERE NOT automatic),
     taken AS (UPDATE workers SET load = workers.load + 1 FROM won WHERE workers.id = won.worker),
     given AS (
         INSERT INTO assignments ({ASSIGNMENT})
-        SELECT {values.of("o", "assignment task")}, won.worker, {_given(values)} FROM done LEFT JOIN won ON true),
+        SELECT {values.of("assignment task")}, won.worker, {_given(values)} FROM done LEFT JOIN won ON true),
     {_beside(values)}
     SELECT n, worker FROM won"""  # noqa: S608 - text of ours
 
@@ -187,8 +195,8 @@ def _pick(values: _Values) -> str:
 
 def _given(values: _Values) -> str:
     """The columns of an assignment behind its worker."""
-    rest = ", ".join((_TIME, values.of("won", "expires due")))
-    return f"{values.of('won', 'slot')}, {_ROLE}, {_STATE}, coalesce(won.score, 0), {rest}"
+    rest = ", ".join((_TIME, values.of("expires due")))
+    return f"{values.of('slot')}, {_ROLE}, {_STATE}, coalesce(score, 0), {rest}"
 
 
 def _beside(values: _Values) -> str:
@@ -196,12 +204,12 @@ def _beside(values: _Values) -> str:
     return f"""
     told AS (
         INSERT INTO task_events (id, task_id, version, type, actor, snapshot, created_at)
-        SELECT {values.of("won", "event task version")} + 1, {_EVENT}, 'hub', {values.of("won", "snapshot")}, {_TIME} FROM won),
-    jobs AS ({_insert_jobs("won", _JOBS, alone=values.alone)}),
+        SELECT {values.of("event task version")} + 1, {_EVENT}, 'hub', {values.of("snapshot")}, {_TIME} FROM won),
+    jobs AS ({_insert_jobs("won", _JOBS, _TIME, alone=values.alone)}),
     noted AS (
         INSERT INTO routing_decisions (id, task_id, assignment_id, kind, slot, times, decided_at, body)
-        SELECT {values.of("won", "decision task assignment")}, {_ROLE}, {values.of("won", "slot")}, 1, {_TIME},
-               {values.of("won", "body")} FROM won)"""  # noqa: S608 - text of ours
+        SELECT {values.of("decision task assignment")}, {_ROLE}, {values.of("slot")}, 1, {_TIME},
+               {values.of("body")} FROM won)"""  # noqa: S608 - text of ours
 
 
 _ALONE, _MANY = _alone(), _many()
@@ -209,14 +217,15 @@ _ALONE, _MANY = _alone(), _many()
 _NOBODY = {"n": "int", "job": "text", "token": "int", "task": "text", "slot": "int", "decision": "text", "body": "text"}  # fmt: skip
 _NOBODY_JOBS = len(_NOBODY) + 1
 _NOBODY_CONSTANT = _NOBODY_JOBS + len(_JOB)  # now, kind
+_NOBODY_TIME = f"${_NOBODY_CONSTANT}::bigint"
 NOBODY = f"""
     WITH held AS MATERIALIZED (
-        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_MINE}) AS j),
+        SELECT o.* FROM {_arrays(1, _NOBODY)} AS o ({", ".join(_NOBODY)}) CROSS JOIN LATERAL ({_mine("o.job", "o.token")}) AS j),
     done AS (UPDATE outbox SET {_ENDED} FROM held WHERE outbox.id = held.job),
-    jobs AS ({_insert_jobs("held", _NOBODY_JOBS)}),
+    jobs AS ({_insert_jobs("held", _NOBODY_JOBS, _NOBODY_TIME)}),
     noted AS (
         INSERT INTO routing_decisions (id, task_id, kind, slot, times, decided_at, body)
-        SELECT decision, task, ${_NOBODY_CONSTANT + 1}, slot, 1, ${_NOBODY_CONSTANT}::bigint, body FROM held
+        SELECT decision, task, ${_NOBODY_CONSTANT + 1}, slot, 1, {_NOBODY_TIME}, body FROM held
         ON CONFLICT (id) DO UPDATE SET times = routing_decisions.times + 1, decided_at = excluded.decided_at,
             body = excluded.body)
     SELECT n FROM held"""  # noqa: S608 - text of ours
@@ -272,11 +281,11 @@ def write(offers: Sequence[Offer], now: int, words: Sequence[str]) -> tuple[str,
     people, scores, skills, addresses, clusters, tiers = flat = tuple(_Flat() for _ in range(6))
     rows: list[tuple[object, ...]] = []
     slices: list[tuple[object, ...]] = []
-    for number, one in enumerate(offers):
+    for one in offers:
         asks = one.question
         rows.append(
             (
-                number, one.lease.id, one.lease.token, one.task_id, one.version, one.assignment, one.slot, one.expires_ms,
+                one.lease.id, one.lease.token, one.task_id, one.version, one.assignment, one.slot, one.expires_ms,
                 one.due_ms, one.event, one.snapshot, one.decision, one.body, asks.environment, asks.minimum_tier,
                 asks.payout_msat, asks.language, asks.experts_from, asks.organisation_id, asks.allow_listed,
             )
@@ -288,7 +297,7 @@ def write(offers: Sequence[Offer], now: int, words: Sequence[str]) -> tuple[str,
                 *addresses.add(sorted(asks.addresses)), *clusters.add(sorted(asks.clusters)), *tiers.add(one.automatic),
             )
         )  # fmt: skip
-    rest = (*(one.values for one in flat), *_jobs(offers), now, *words)
+    rest = (*(one.values for one in flat), *_jobs(offers, now), now, *words)
     if len(offers) == 1:
         return _ALONE, [*rows[0], *rest]
     return _MANY, [*_columns(rows), *rest, *_columns(slices)]
@@ -298,16 +307,16 @@ def nobody_parameters(found: Sequence[Nobody], now: int, role: str) -> list[obje
     """Those of `NOBODY`."""
     rows = [
         (number, one.lease.id, one.lease.token, one.task_id, one.slot, one.decision, one.body)
-        for number, one in enumerate(found)
+        for number, one in enumerate(found, 1)
     ]
-    return [*_columns(rows), *_jobs(found), now, role]
+    return [*_columns(rows), *_jobs(found, now), now, role]
 
 
-def _jobs(of: Sequence[Offer] | Sequence[Nobody]) -> list[list[object]]:
+def _jobs(of: Sequence[Offer] | Sequence[Nobody], now: int) -> list[list[object]]:
     return _columns(
         [
-            (number, job.id, job.topic, job.subject, to_json(job.body), job.key, job.delay_ms)
-            for number, one in enumerate(of)
+            (number, job.id, job.topic, job.subject, to_json(job.body), job.key, now + job.delay_ms)
+            for number, one in enumerate(of, 1)
             for job in one.jobs
         ]
     )

@@ -24,12 +24,12 @@ from core.routing.tables import RoutingDecision
 from core.tasks.model import RiskTier
 
 TAKEN = "taken"  # nobody was chosen: the worker took it from the queue
-SHOWN = 8  # candidates whose scores are kept
+_SHOWN = 8  # candidates whose scores are kept at least
 _DAY_MS = 86_400_000
 FORGET_AT_ONCE = 20_000
 
 
-class Asking(msgspec.Struct, frozen=True, kw_only=True):
+class Asking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the task asked for."""
 
     environment: str
@@ -42,7 +42,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     allow_listed: bool = False
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`able` of `total` workers may take the task, `looked_at` of them were scored; `falls` counts the others by the first
     rule that refuses them. Without anybody able, `without` says how many could if one rule were not there. `source` is
     `directory` or `scan`; a scan counts nobody whom its query leaves out. `how` the order of the candidates was made, with
@@ -68,6 +68,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.candidates or not self.falls else list(self.falls)[-1]
 
 
+def shown(policy: Policy) -> int:
+    """How many candidates' scores are kept."""
+    return max(_SHOWN, policy.claims)
+
+
 def decided(
     question: Question,
     shortlist: Shortlist,
@@ -79,7 +84,9 @@ def decided(
     taken: bool = False,
     not_now: str = "",
 ) -> Decision:
-    """`scores` are of all who were looked at, best first, or the best of them; `taken`: of the one who took it."""
+    """`scores` are of all who were looked at, best first, or the best of them; `taken`: of the one who took it. All who are
+    tried are kept, for one of them is chosen."""
+    kept = list(scores[: shown(policy)])
     return Decision(
         asking=Asking(
             environment=question.environment,
@@ -96,7 +103,7 @@ def decided(
         total=shortlist.total,
         able=shortlist.able,
         looked_at=len(shortlist.people or shortlist.candidates),
-        candidates=list(scores[:SHOWN]),
+        candidates=kept,
         weights=msgspec.structs.replace(
             policy.weights, stakes={RiskTier(question.risk): policy.weights.stake(question.risk)}
         ),
@@ -104,9 +111,7 @@ def decided(
         without={str(reason): count for reason, count in shortlist.without.items()},
         how=TAKEN if taken else SCORE if draws is None else draws.how,
         not_now=not_now,
-        draws={}
-        if draws is None
-        else {one.worker_id: draws.by_worker[one.worker_id] for one in scores[:SHOWN]},
+        draws={} if draws is None else {one.worker_id: draws.by_worker[one.worker_id] for one in kept},
     )
 
 
@@ -137,7 +142,23 @@ def row(
 ) -> tuple[Any, ...]:
     """The parameters of `INSERT`."""
     name = ids.new("dec") if assignment_id else f"dec_{task_id}_{role}"
-    return (name, task_id, assignment_id, str(role), slot, now_ms, to_json(decision))
+    return (name, task_id, assignment_id, str(role), slot, now_ms, to_json(_kept(decision)))
+
+
+_PARTS = Score.__struct_fields__
+
+
+def _kept(decision: Decision) -> Decision:
+    """As it is written: of the scores no names, which are half of it."""
+    listed = [msgspec.structs.astuple(one) for one in decision.candidates]
+    return msgspec.structs.replace(decision, candidates=listed)
+
+
+def read(body: dict[str, Any]) -> Decision:
+    """What `row` wrote, and what was written when scores had names."""
+    kept: list[dict[str, Any] | list[Any]] = body["candidates"]
+    named = [one if isinstance(one, dict) else dict(zip(_PARTS, one, strict=False)) for one in kept]
+    return msgspec.convert({**body, "candidates": named}, Decision)
 
 
 async def of_task(session: AsyncSession, task_id: str) -> list[tuple[RoutingDecision, Decision]]:
@@ -149,7 +170,7 @@ async def of_task(session: AsyncSession, task_id: str) -> list[tuple[RoutingDeci
         .limit(50)
     )
     rows = list(await session.scalars(statement))[::-1]
-    return [(one, msgspec.convert(one.body, Decision)) for one in rows]
+    return [(one, read(one.body)) for one in rows]
 
 
 async def forget_old(tx: Transaction, policy: Policy) -> int:

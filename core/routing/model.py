@@ -82,7 +82,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expert_tier: Trusted = 3
     retry_seconds: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 30
     candidates: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
-    claims: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    claims: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     waiting_batch: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 20
     cool_off_seconds: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 0
     decisions_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 30

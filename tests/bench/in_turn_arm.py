@@ -5,7 +5,6 @@ one round of offers: processor time of this process and of its backends in ms fo
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from itertools import chain
@@ -23,6 +22,7 @@ from core.routing.directory.follow import Follower
 from core.routing.directory.registry import followers
 from core.routing.model import Policy
 from core.tasks.types import TaskTypes
+from hub.frozen import freeze
 from tests.bench import claim, many_workers
 from tests.bench.seed import seed
 
@@ -39,11 +39,11 @@ def _spent(pids: list[int]) -> float:
 
 
 async def _run(url: str, rounds: int, clients: int, each: int) -> None:
-    directory, place, *_ = await claim._read(url)  # pyright: ignore[reportPrivateUsage] - the two are one benchmark
-    await claim._tasks(url, rounds * clients * each, False)  # pyright: ignore[reportPrivateUsage] - as above
+    await claim._tasks(url, rounds * clients * each, False)  # pyright: ignore[reportPrivateUsage] - the two are one benchmark
     database = Database(url)
     work = UnitOfWork(database)
-    followers[database] = follower = Follower.with_directory(work, directory, place)
+    followers[database] = follower = Follower(work)
+    await follower.rebuild()
     stop = asyncio.Event()
     following = asyncio.create_task(follower.run(stop))
     watching = await asyncpg.connect(url)
@@ -53,8 +53,7 @@ async def _run(url: str, rounds: int, clients: int, each: int) -> None:
         assert lease is not None
         leases.append(lease)
     types, policy = TaskTypes([claim.KIND]), Policy()
-    gc.collect()
-    gc.freeze()
+    freeze()
     _say("ready")
     for number in range(rounds):
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

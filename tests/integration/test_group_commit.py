@@ -91,20 +91,25 @@ async def test_a_batch_is_bounded(work: UnitOfWork) -> None:
     assert lane.batches == [["a", "b", "c"], ["d", "e", "f"], ["g"]]
 
 
-async def test_several_lanes_share_what_waits(work: UnitOfWork) -> None:
-    """The second takes what the first leaves, both are in flight together; who comes then is taken by the first that is free."""
+async def test_a_second_lane_goes_when_a_full_batch_waits(work: UnitOfWork) -> None:
+    """Until then who comes waits for the first, so that they go together."""
     lane = Lane(work, batch=4, lanes=2)
     lane.gate.clear()
-    first = [asyncio.create_task(lane.commit.submit(item)) for item in "abcde"]
-    for _ in range(2):  # both batches are on their way
-        await asyncio.sleep(0)
-    assert lane.commit.waiting == 0
-    rest = [asyncio.create_task(lane.commit.submit(item)) for item in "fghijk"]
-    await asyncio.sleep(0)
-    assert lane.commit.waiting == 6
+    waiting: list[asyncio.Task[str]] = []
+
+    async def submit(items: str) -> int:
+        waiting.extend(asyncio.create_task(lane.commit.submit(item)) for item in items)
+        for _ in range(3):  # into the lane, and on its way
+            await asyncio.sleep(0)
+        return lane.commit.waiting
+
+    assert await submit("a") == 0
+    assert await submit("bcd") == 3
+    assert await submit("e") == 0
+    assert await submit("fghijk") == 6  # there is no third
     lane.gate.set()
-    assert await asyncio.gather(*first, *rest) == [f"wrote {item}" for item in "abcdefghijk"]
-    assert sorted(map(len, lane.batches)) == [2, 2, 3, 4]
+    assert await asyncio.gather(*waiting) == [f"wrote {item}" for item in "abcdefghijk"]
+    assert sorted(map(len, lane.batches)) == [1, 2, 4, 4]
     assert sorted(item for batch in lane.batches for item in batch) == list("abcdefghijk")
     assert await lane.commit.submit("l") == "wrote l"
 
