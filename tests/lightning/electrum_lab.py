@@ -63,7 +63,9 @@ class ElectrumLab:
         """What stands under `rails.options.electrum` for a hub that pays from `node`."""
         node = node or self.alice
         secret = self.folder / f"{node.name}.password"
-        secret.write_text(node.password)
+        # Once: while it is written again it is empty, and a child that starts just then finds no secret.
+        if not secret.exists():
+            secret.write_text(node.password)
         return {"url": node.rpc.url, "user": USER, "password": f"file:{secret}", "network": "bcrt"}
 
     def alice_address(self) -> tuple[str, int]:
