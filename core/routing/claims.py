@@ -161,8 +161,8 @@ def _many() -> str:
 
 
 def _alone() -> str:
-    """The same for one offer, a fifth cheaper: no rows of thirty columns are handed on, and nothing is locked before it is
-    written. What is not there any more, or nobody, leaves a NULL in the assignment, which the table refuses, and with it all."""
+    """The same for one offer, cheaper: nothing is locked before it is written, so that it waits for whoever holds its task or its
+    job. What is not there any more, or nobody, leaves a NULL in the assignment, which the table refuses, and with it all."""
     values = _Values(alone=True)
     job, token, task, version = (values.of(name) for name in ("job", "token", "task", "version"))
     return f"""
